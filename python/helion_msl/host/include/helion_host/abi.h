@@ -1,0 +1,124 @@
+// The binary interface between a kernel compiled for the CPU and the host engine that runs it.
+//
+// Both sides include this file: the extension when it is built, and every kernel when clang compiles it at run
+// time. It uses nothing but fixed-width integers and pointers, so that neither side needs the other's library.
+#pragma once
+
+#if defined(__cplusplus)
+#define HELION_HOST_EXTERN_C extern "C"
+#else
+#define HELION_HOST_EXTERN_C
+#endif
+
+typedef unsigned char helion_host_u8;
+typedef unsigned int helion_host_u32;
+typedef unsigned long long helion_host_u64;
+
+// Changes whenever a layout below changes; a library with another number is not loaded.
+#define HELION_HOST_ABI_VERSION 1u
+
+// Lanes of a simdgroup on every Apple GPU (Metal Feature Set Tables, "SIMD-group width").
+#define HELION_HOST_SIMD_WIDTH 32u
+
+// ---- What a kernel library exports: one `helion_host_library` named "helion_host_library" ------------------------
+
+// Element type of a buffer or of an inline constant. `helion_host_opaque` stands for structs and everything else
+// whose bytes the engine passes through without a check.
+enum helion_host_scalar {
+  helion_host_opaque = 0,
+  helion_host_bool,
+  helion_host_int8,
+  helion_host_uint8,
+  helion_host_int16,
+  helion_host_uint16,
+  helion_host_int32,
+  helion_host_uint32,
+  helion_host_int64,
+  helion_host_uint64,
+  helion_host_float16,
+  helion_host_bfloat16,
+  helion_host_float32,
+};
+
+// One argument of a kernel that the caller supplies (a `[[buffer(n)]]`).
+struct helion_host_argument {
+  const char *name;
+  helion_host_u32 index;         // n of [[buffer(n)]]
+  helion_host_u32 scalar;        // enum helion_host_scalar
+  helion_host_u32 lanes;         // 1 for scalars, 2 to 4 for vectors of `scalar`
+  helion_host_u32 element_size;  // sizeof of the type pointed or referred to, in bytes
+  helion_host_u32 is_reference;  // declared as a reference: exactly one element is read
+  helion_host_u32 is_writable;   // 0 for `const` and `constant`
+};
+
+// The grid of one launch. Counts are of threadgroups and of threads in a threadgroup, as in
+// dispatchThreadgroups:threadsPerThreadgroup:.
+struct helion_host_launch {
+  void *const *arguments;  // one address for each helion_host_argument, in that order
+  helion_host_u32 threadgroups_per_grid[3];
+  helion_host_u32 threads_per_threadgroup[3];
+};
+
+// The place of one thread in its launch.
+struct helion_host_thread {
+  helion_host_u32 threadgroup_position[3];
+  helion_host_u32 thread_position[3];  // in the threadgroup
+  helion_host_u32 thread_index;        // thread_position in linear order, x fastest
+};
+
+struct helion_host_kernel {
+  const char *name;
+  const struct helion_host_argument *arguments;
+  helion_host_u32 argument_count;
+  // [[max_total_threads_per_threadgroup]], or 0 where the kernel does not say.
+  helion_host_u32 max_total_threads_per_threadgroup;
+  // [[required_threads_per_threadgroup]], or zeros.
+  helion_host_u32 required_threads_per_threadgroup[3];
+  // Identifies the kernel's function in `threadgroup_variables`.
+  const void *function;
+  // Runs one thread, on a stack of its own. Returns 1 when the thread ran to the end of the kernel and 0 when it left
+  // by an early `return`.
+  helion_host_u32 (*run_thread)(const struct helion_host_launch *, const struct helion_host_thread *);
+  // Runs the threadgroups [begin, end) in linear order, x fastest, as plain loops. Null for a kernel that can reach
+  // a barrier, a simdgroup operation or threadgroup memory: its threads need stacks.
+  void (*run_threadgroups)(const struct helion_host_launch *, helion_host_u64 begin, helion_host_u64 end);
+};
+
+// One `threadgroup` variable declared in a kernel.
+struct helion_host_threadgroup_variable {
+  const void *function;  // helion_host_kernel.function of the kernel that declares it
+  helion_host_u64 size;  // bytes
+};
+
+struct helion_host_library {
+  helion_host_u32 abi_version;
+  helion_host_u32 kernel_count;
+  const struct helion_host_kernel *kernels;
+  const struct helion_host_threadgroup_variable *threadgroup_variables_begin;
+  const struct helion_host_threadgroup_variable *threadgroup_variables_end;
+};
+
+// ---- What the engine exports to kernel libraries ------------------------------------------------------------------
+
+// A call of one of these functions stands for one place in the program, and which lanes are active there is a
+// property of that place. `convergent` keeps LLVM from copying a call into branches, `nomerge` from joining the calls
+// of two branches into one (LLVM Language Reference, function attributes).
+#if defined(__clang__)
+#define HELION_HOST_CONVERGENT __attribute__((convergent, nomerge))
+#else
+#define HELION_HOST_CONVERGENT
+#endif
+#define HELION_HOST_EXPORT HELION_HOST_EXTERN_C HELION_HOST_CONVERGENT __attribute__((visibility("default")))
+
+// Combines the operands of the active lanes in place. `operands` has 32 entries, null for lanes that are not active;
+// bit i of `active` is set for lane i; `lanes` counts the lanes that the simdgroup has (32 but in a partial last one).
+typedef void (*helion_host_combine)(void *const *operands, helion_host_u32 active, helion_host_u32 lanes);
+
+// Waits until the active set of this call is known (every lane of the simdgroup that has not finished waits
+// somewhere), runs `combine` once for all of the set, and returns in every one of its lanes.
+HELION_HOST_EXPORT void helion_host_simd_collective(void *operand, helion_host_combine combine);
+// Wait for all live threads of the threadgroup, or of the simdgroup. `flags` are metal::mem_flags.
+HELION_HOST_EXPORT void helion_host_threadgroup_barrier(helion_host_u32 flags);
+HELION_HOST_EXPORT void helion_host_simdgroup_barrier(helion_host_u32 flags);
+// Ends the launch with an error that carries `message`; does not return.
+HELION_HOST_EXPORT __attribute__((noreturn)) void helion_host_fail(const char *message);
