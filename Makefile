@@ -1,0 +1,52 @@
+# Every command of the project. Each needs nothing but Debian (or macOS with Xcode's command line tools), Python and
+# a C++ compiler: scripts/prepare_environment.sh makes .venv and says, or as root installs, what is missing.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+SOURCES := pyproject.toml CMakeLists.txt README.md constraints.txt \
+  $(shell find src python -type f -not -path '*/__pycache__/*' 2>/dev/null)
+
+.PHONY: demo test bench lint types docs wheel format clean
+
+demo: $(INSTALLED)
+	$(BIN)/python examples/masked_copy.py
+	$(BIN)/python examples/softmax.py
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+bench: $(INSTALLED)
+	$(BIN)/python -m benchmarks
+
+$(VENV)/bin/python:
+	scripts/prepare_environment.sh "$(PYTHON)" "$(VENV)"
+
+$(INSTALLED): $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt ".[helion,test]"
+	touch $@
+
+$(VENV)/.tools: pyproject.toml | $(INSTALLED)
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev
+	touch $@
+
+lint: $(VENV)/.tools
+	$(BIN)/pre-commit run --all-files --show-diff-on-failure
+
+types: $(VENV)/.tools
+	$(BIN)/mypy
+
+docs: $(VENV)/.tools
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs build/docs
+
+wheel: $(VENV)/.tools
+	$(BIN)/python -m build --wheel --outdir dist
+
+format: $(VENV)/.tools
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format --quiet
+	git ls-files '*.cpp' '*.h' '*.mm' | xargs $(BIN)/clang-format -i
+
+clean:
+	rm -rf $(VENV) build dist
