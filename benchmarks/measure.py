@@ -1,0 +1,128 @@
+"""Timing side by side: candidates take turns, so that a slow spell of the machine meets them all."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import platform
+import statistics
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds that one call takes: the least and the median of the rounds."""
+
+    minimum: float
+    median: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Timings of several candidates that ran in turns, and which of them the ratios refer to."""
+
+    title: str
+    yardstick: str
+    timings: dict[str, Timing]
+
+    def ratio(self, name: str) -> float:
+        """How many times as long as the yardstick ``name`` takes, by the medians."""
+        return self.timings[name].median / self.timings[self.yardstick].median
+
+    def table(self) -> str:
+        """The comparison as text, one candidate a line."""
+        width = max(len(name) for name in self.timings)
+        lines = [self.title, f"  {'':{width}}  {'minimum':>12}  {'median':>12}  {'ratio':>7}"]
+        for name, timing in self.timings.items():
+            lines.append(
+                f"  {name:{width}}  {_duration(timing.minimum)}  {_duration(timing.median)}  {self.ratio(name):7.2f}"
+            )
+        return "\n".join(lines)
+
+
+def compare(
+    title: str,
+    candidates: Mapping[str, Callable[[], object]],
+    *,
+    yardstick: str,
+    calls: int = 1,
+    rounds: int = 15,
+    before_round: Callable[[], object] | None = None,
+) -> Comparison:
+    """Time ``candidates`` in turns.
+
+    Args:
+        title: the heading of the table.
+        candidates: name to the function to time, called without arguments.
+        yardstick: the candidate that the ratios refer to.
+        calls: calls in one timed round; the round's time is divided by it.
+        rounds: rounds of each candidate, after one that is not counted.
+        before_round: runs before each round, outside the timed part.
+    """
+    samples: dict[str, list[float]] = {name: [] for name in candidates}
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        for round_number in range(rounds + 1):
+            for name, function in candidates.items():
+                if before_round is not None:
+                    before_round()
+                start = time.perf_counter()
+                for _ in range(calls):
+                    function()
+                elapsed = (time.perf_counter() - start) / calls
+                if round_number > 0:
+                    samples[name].append(elapsed)
+    finally:
+        if collecting:
+            gc.enable()
+    timings = {name: Timing(min(times), statistics.median(times)) for name, times in samples.items()}
+    return Comparison(title, yardstick, timings)
+
+
+def machine() -> dict[str, object]:
+    """What the numbers were measured on."""
+    import torch
+
+    from helion_msl import _C
+
+    return {
+        "engine": _C.engine_description(),
+        "system": platform.platform(),
+        "processor": _processor_name(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def write_json(path: Path, comparisons: list[Comparison]) -> None:
+    """Write the machine and all comparisons, seconds a call, to ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = {"machine": machine(), "comparisons": [asdict(comparison) for comparison in comparisons]}
+    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _duration(seconds: float) -> str:
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= scale:
+            return f"{seconds / scale:9.2f} {unit:>2}"
+    return f"{seconds / 1e-9:9.0f} ns"
+
+
+def _processor_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as cpuinfo:  # noqa: PTH123
+            for line in cpuinfo:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
