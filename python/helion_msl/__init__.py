@@ -1,0 +1,92 @@
+"""Metal kernels for PyTorch, written in Python or in Metal Shading Language.
+
+On a Mac kernels run on Apple's GPU, on PyTorch's own stream; elsewhere the same Metal source runs on the CPU.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+from typing import Any
+
+from .errors import ArgumentError
+from .errors import EngineUnavailableError
+from .errors import HelionMslError
+from .errors import KernelError
+from .errors import LaunchError
+from .errors import MetalCompileError
+from .errors import TranslationError
+from .errors import UnknownKernelError
+
+try:
+    from ._C import ArgumentInfo
+    from ._C import CacheInfo
+    from ._C import Kernel
+    from ._C import cache_info
+    from ._C import clear_cache
+    from ._C import commit
+    from ._C import compile  # noqa: A004
+    from ._C import engine_description
+    from ._C import launch
+    from ._C import synchronize
+except ModuleNotFoundError as error:
+    if error.name != f"{__name__}._C":
+        raise
+    msg = (
+        f"helion_msl was imported from {__path__[0]}, where its native module has not been built: install the "
+        "package first (pip install . or pip install -e .), and don't import it from the source tree"
+    )
+    raise ImportError(msg) from error
+
+if TYPE_CHECKING:
+    from . import language
+    from .helion_backend import register_helion_backend
+    from .jit import metal_jit
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArgumentError",
+    "ArgumentInfo",
+    "CacheInfo",
+    "EngineUnavailableError",
+    "HelionMslError",
+    "Kernel",
+    "KernelError",
+    "LaunchError",
+    "MetalCompileError",
+    "TranslationError",
+    "UnknownKernelError",
+    "__version__",
+    "cache_info",
+    "clear_cache",
+    "commit",
+    "compile",
+    "engine_description",
+    "language",
+    "launch",
+    "metal_jit",
+    "register_helion_backend",
+    "synchronize",
+]
+
+# Imported at first use: launching MSL needs no walker, and Helion alone takes seconds to import.
+_LAZY = {"language": None, "metal_jit": "jit", "register_helion_backend": "helion_backend"}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name not in _LAZY:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    submodule = _LAZY[name]
+    value = (
+        importlib.import_module(f".{name}", __name__)
+        if submodule is None
+        else getattr(importlib.import_module(f".{submodule}", __name__), name)
+    )
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,109 @@
+"""Finds the compiler of the host engine. Asked by the native module at the first compile, never at import."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from .errors import EngineUnavailableError
+
+_REMEDY = "pip install ziglang, or set HELION_MSL_CLANG to the path of a clang"
+
+
+class Toolchain(NamedTuple):
+    """How kernels are compiled and linked on this machine.
+
+    Attributes:
+        clang: the command line that is clang, to be followed by its arguments.
+        linker: the command line that links a shared object, to be followed by ``-o``, the output and the inputs.
+        include_directories: absolute paths: the MSL headers of this package, then torch's.
+        description: what compiles, for people: ``"clang 22"``.
+    """
+
+    clang: list[str]
+    linker: list[str]
+    include_directories: list[str]
+    description: str
+
+
+def find_toolchain() -> Toolchain:
+    """Finds clang: ``HELION_MSL_CLANG``, else Xcode's on a Mac, else the one in the ``ziglang`` package.
+
+    Raises:
+        EngineUnavailableError: there is none, or it does not run; the message says what to install.
+    """
+    chosen = os.environ.get("HELION_MSL_CLANG")
+    if chosen:
+        clang, linker = _chosen_clang(chosen)
+    elif sys.platform == "darwin":
+        clang, linker = _xcode_clang()
+    else:
+        clang, linker = _zig_clang()
+    return Toolchain(clang, linker, _include_directories(), _version(clang))
+
+
+def _chosen_clang(chosen: str) -> tuple[list[str], list[str]]:
+    path = shutil.which(chosen)
+    if path is None:
+        msg = f"HELION_MSL_CLANG is {chosen!r}, which is no program that can be run; set it to the path of a clang"
+        raise EngineUnavailableError(msg)
+    return [path], _link_with(path)
+
+
+def _xcode_clang() -> tuple[list[str], list[str]]:
+    found = subprocess.run(["/usr/bin/xcrun", "-f", "clang"], capture_output=True, text=True, check=False)
+    path = found.stdout.strip() if found.returncode == 0 else ""
+    if not path:
+        msg = (
+            "the host engine needs clang, and Xcode's command line tools have none: xcode-select --install, "
+            "or set HELION_MSL_CLANG to the path of a clang"
+        )
+        raise EngineUnavailableError(msg)
+    return [path], _link_with(path)
+
+
+def _zig_clang() -> tuple[list[str], list[str]]:
+    # zig's own compile commands build a C++ library first, which takes a minute; the clang and the lld inside don't.
+    spec = importlib.util.find_spec("ziglang")
+    for directory in (spec.submodule_search_locations or []) if spec is not None else []:
+        zig = Path(directory) / "zig"
+        if zig.is_file():
+            return [str(zig), "clang"], [str(zig), "ld.lld", "-shared"]
+    msg = f"the host engine needs clang to compile kernels, and there is none: {_REMEDY}"
+    raise EngineUnavailableError(msg)
+
+
+def _link_with(clang: str) -> list[str]:
+    if sys.platform == "darwin":
+        # Kernels call functions of the engine, which the loader finds in the extension.
+        return [clang, "-shared", "-undefined", "dynamic_lookup"]
+    return [clang, "-shared"]
+
+
+def _include_directories() -> list[str]:
+    directories = [Path(__file__).resolve().parent / "host" / "include"]
+    # Kernels may include torch's c10/metal headers. The path is enough: importing torch here would take seconds.
+    spec = importlib.util.find_spec("torch")
+    for directory in (spec.submodule_search_locations or []) if spec is not None else []:
+        directories.append(Path(directory) / "include")
+    return [str(directory) for directory in directories if directory.is_dir()]
+
+
+def _version(clang: list[str]) -> str:
+    try:
+        asked = subprocess.run([*clang, "--version"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        msg = f"{' '.join(clang)} does not run: {error}; {_REMEDY}"
+        raise EngineUnavailableError(msg) from error
+    found = re.search(r"clang version (\d+)", asked.stdout)
+    if asked.returncode != 0 or found is None:
+        said = (asked.stderr or asked.stdout).strip()
+        msg = f"{' '.join(clang)} is no clang: `--version` answers {said[:200]!r}; {_REMEDY}"
+        raise EngineUnavailableError(msg)
+    return f"clang {found.group(1)}"

@@ -1,0 +1,29 @@
+// From Python's arguments to a launch: finds the engine and the compiled kernel, checks, and launches.
+#pragma once
+
+#include <memory>
+
+#include "engine.h"
+#include "kernel_cache.h"
+
+typedef struct _object PyObject;
+
+namespace helion_msl {
+
+// The process's cache of compiled kernels. Created at first use; throws Error where its size is set wrongly.
+KernelCache &kernel_cache();
+
+// Compiles or finds a kernel. Called with the GIL, which is released while a compiler runs.
+KernelCache::Kernel find_kernel(const KernelKey &key, Engine &engine);
+
+// `_C.launch`: `source` and `name` are str objects, `name` may be None.
+void launch_source(PyObject *source, PyObject *arguments, PyObject *grid, PyObject *block_dims, PyObject *name);
+
+// `Kernel.__call__`.
+void launch_kernel(Engine &engine, const CompiledKernel &kernel, PyObject *arguments, PyObject *grid,
+                   PyObject *block_dims);
+
+// The text of a str object, which owns it. Throws ArgumentError, naming `parameter`, for other objects.
+std::string_view text_of(PyObject *object, std::string_view parameter);
+
+}  // namespace helion_msl

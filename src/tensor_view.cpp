@@ -1,0 +1,228 @@
+#include "tensor_view.h"
+
+#include <nanobind/nanobind.h>
+
+#include <array>
+#include <string>
+
+#include "argument_binding.h"
+#include "errors.h"
+
+namespace nb = nanobind;
+
+namespace helion_msl {
+namespace {
+
+std::string type_name(PyObject *object) {
+  return nb::cast<std::string>(nb::borrow(reinterpret_cast<PyObject *>(Py_TYPE(object))).attr("__qualname__"));
+}
+
+std::string label(std::size_t position, PyObject *object) {
+  return "argument " + std::to_string(position) + " (" + type_name(object) + ")";
+}
+
+// The message of a producer's exception, without the C++ backtrace that torch appends. An interrupt is passed on.
+std::string refusal_of_producer(nb::python_error &error) {
+  if (!error.matches(PyExc_Exception)) throw std::move(error);
+  auto text = nb::cast<std::string>(nb::str(error.value()));
+  return text.substr(0, text.find("\nException raised from"));
+}
+
+std::string foreign_device_name(dlpack::Device device) {
+  static constexpr auto names = std::to_array<std::pair<std::int32_t, const char *>>({
+      {dlpack::device_cuda, "cuda"},
+      {dlpack::device_cuda_host, "pinned memory of cuda"},
+      {dlpack::device_opencl, "opencl"},
+      {dlpack::device_vulkan, "vulkan"},
+      {dlpack::device_rocm, "rocm"},
+      {dlpack::device_rocm_host, "pinned memory of rocm"},
+      {dlpack::device_cuda_managed, "managed memory of cuda"},
+      {dlpack::device_oneapi, "xpu"},
+      {dlpack::device_maia, "maia"},
+  });
+  for (auto [type, name] : names) {
+    if (type == device.type) return std::string(name) + ":" + std::to_string(device.id);
+  }
+  return "DLPack device type " + std::to_string(device.type);
+}
+
+DeviceKind device_kind(std::size_t position, PyObject *object, dlpack::Device device) {
+  if (device.type == dlpack::device_cpu) return DeviceKind::cpu;
+  if (device.type == dlpack::device_metal) return DeviceKind::mps;
+  throw ArgumentError(label(position, object) + " is on " + foreign_device_name(device) +
+                      "; kernels run on mps and cpu tensors, move it with x.to(\"cpu\") or x.to(\"mps\")");
+}
+
+// Fills everything that the description says, without calling Python.
+void describe(std::size_t position, PyObject *object, const dlpack::Tensor &tensor, TensorView &view) {
+  view.device = device_kind(position, object, tensor.device);
+  view.data = tensor.data;
+  view.byte_offset = tensor.byte_offset;
+  view.dtype = tensor.dtype;
+  view.is_read_only = false;
+  view.is_copy = false;
+  std::uint64_t count = 1;
+  std::uint64_t last = 0;  // index of the last element in memory, from the first
+  for (std::int32_t i = 0; i < tensor.ndim; ++i) {
+    const auto size = static_cast<std::uint64_t>(tensor.shape[i]);
+    count *= size;
+    if (tensor.strides != nullptr && size > 0) {
+      if (tensor.strides[i] < 0) {
+        throw ArgumentError(label(position, object) + " has a negative stride; pass a contiguous copy of it");
+      }
+      last += (size - 1) * static_cast<std::uint64_t>(tensor.strides[i]);
+    }
+  }
+  if (tensor.strides == nullptr && count > 0) last = count - 1;
+  view.element_count = count;
+  view.byte_span = count == 0 ? 0 : (last + 1) * ((std::uint64_t{tensor.dtype.bits} * tensor.dtype.lanes + 7) / 8);
+  if (count > 0 && view.data == nullptr) {
+    throw ArgumentError(label(position, object) +
+                        " has no memory (a fake tensor, or one whose storage was freed); pass a tensor with data");
+  }
+}
+
+bool call_predicate(PyObject *object, const char *method) {
+  return nb::cast<bool>(nb::borrow(object).attr(method)());
+}
+
+// torch keeps a conjugation or a negation as a flag on the tensor, and the exchange table exports the memory as if
+// the flag were not there. Only complex tensors can be conjugated. A negated tensor is a view of an imaginary part,
+// whose elements lie between the real ones, so a real tensor with adjacent elements need not be asked.
+void refuse_lazy_views(std::size_t position, PyObject *object, const dlpack::Tensor &tensor) {
+  const bool is_complex = tensor.dtype.code == dlpack::code_complex;
+  if (!is_complex) {
+    if (tensor.dtype.code != dlpack::code_float) return;
+    for (std::int32_t i = 0; i < tensor.ndim; ++i) {
+      if (tensor.strides[i] == 1 && tensor.shape[i] > 1) return;
+    }
+  }
+  // Another library's tensor has no such flags.
+  if (!PyObject_HasAttrString(reinterpret_cast<PyObject *>(Py_TYPE(object)), "resolve_conj")) return;
+  if (is_complex && call_predicate(object, "is_conj")) {
+    throw ArgumentError(label(position, object) +
+                        " is a lazily conjugated view, whose memory is not conjugated; pass x.resolve_conj()");
+  }
+  if (call_predicate(object, "is_neg")) {
+    throw ArgumentError(label(position, object) +
+                        " is a lazily negated view, whose memory is not negated; pass x.resolve_neg()");
+  }
+}
+
+const dlpack::ExchangeApi *find_exchange_api(PyTypeObject *type) {
+  nb::object attribute =
+      nb::getattr(nb::borrow(reinterpret_cast<PyObject *>(type)), "__dlpack_c_exchange_api__", nb::object());
+  if (!attribute.is_valid() || !PyCapsule_IsValid(attribute.ptr(), "dlpack_exchange_api")) return nullptr;
+  auto *header =
+      static_cast<const dlpack::ExchangeApiHeader *>(PyCapsule_GetPointer(attribute.ptr(), "dlpack_exchange_api"));
+  while (header != nullptr && header->version.major != dlpack::major_version) header = header->previous_api;
+  auto *api = reinterpret_cast<const dlpack::ExchangeApi *>(header);
+  return api != nullptr && api->dltensor_from_py_object_no_sync != nullptr ? api : nullptr;
+}
+
+// The tables of the types seen last. DLPack lets a consumer keep them by exact type; the reference to the type keeps
+// its address from being used again.
+const dlpack::ExchangeApi *exchange_api(PyTypeObject *type) {
+  struct Entry {
+    PyTypeObject *type = nullptr;
+    const dlpack::ExchangeApi *api = nullptr;
+  };
+  static std::array<Entry, 16> entries;
+  Entry &entry = entries[(reinterpret_cast<std::uintptr_t>(type) >> 4) % entries.size()];
+  if (entry.type == type) return entry.api;
+  const dlpack::ExchangeApi *api = find_exchange_api(type);
+  if (api != nullptr) {
+    // The old type's last reference may go here and run Python code, which may come back to this entry: store first.
+    nb::object previous = nb::steal(reinterpret_cast<PyObject *>(entry.type));
+    Py_INCREF(reinterpret_cast<PyObject *>(type));
+    entry = {type, api};
+  }
+  return api;
+}
+
+std::uint64_t element_size(const TensorView &view) {
+  return (std::uint64_t{view.dtype.bits} * view.dtype.lanes + 7) / 8;
+}
+
+void read_managed(std::size_t position, PyObject *object, PyObject *capsule, TensorView &view) {
+  if (PyCapsule_IsValid(capsule, "dltensor_versioned")) {
+    auto *managed = static_cast<dlpack::ManagedTensorVersioned *>(PyCapsule_GetPointer(capsule, "dltensor_versioned"));
+    if (managed->version.major != dlpack::major_version) {
+      throw ArgumentError(label(position, object) + " exports DLPack version " +
+                          std::to_string(managed->version.major) + ", but only version 1 is understood");
+    }
+    describe(position, object, managed->tensor, view);
+    view.is_read_only = (managed->flags & dlpack::flag_read_only) != 0;
+    view.is_copy = (managed->flags & dlpack::flag_is_copied) != 0;
+    return;
+  }
+  if (!PyCapsule_IsValid(capsule, "dltensor")) {
+    throw ArgumentError(label(position, object) + ": __dlpack__() returned " + type_name(capsule) +
+                        ", not a DLPack capsule");
+  }
+  describe(position, object, static_cast<dlpack::ManagedTensor *>(PyCapsule_GetPointer(capsule, "dltensor"))->tensor,
+           view);
+}
+
+// Asks for the versioned form first, as the Python specification says; older producers don't know the keyword.
+nb::object export_capsule(PyObject *object) {
+  nb::object method = nb::borrow(object).attr("__dlpack__");
+  try {
+    return method(nb::arg("max_version") = nb::make_tuple(1, 0));
+  } catch (nb::python_error &error) {
+    if (!error.matches(PyExc_TypeError)) throw;
+  }
+  return method();
+}
+
+}  // namespace
+
+ExportedTensors::~ExportedTensors() {
+  // A capsule that nobody has consumed releases its tensor itself.
+  for (PyObject *capsule : capsules_) Py_DECREF(capsule);
+}
+
+void resolve_metal_buffer(TensorView &view, std::uint64_t storage_offset_in_bytes) {
+  if (view.byte_offset == storage_offset_in_bytes) return;
+  view.data = static_cast<std::byte *>(view.data) - storage_offset_in_bytes;
+  view.byte_offset += storage_offset_in_bytes;
+}
+
+bool read_exchange_tensor(PyObject *object, std::size_t position, TensorView &view) {
+  const dlpack::ExchangeApi *api = exchange_api(Py_TYPE(object));
+  if (api == nullptr) return false;
+  dlpack::Tensor tensor;
+  if (api->dltensor_from_py_object_no_sync(object, &tensor) != 0) {
+    nb::python_error error;
+    throw ArgumentError(label(position, object) + " has no memory that a kernel could use: " +
+                        refusal_of_producer(error) + ". Kernels take dense, strided tensors with data");
+  }
+  describe(position, object, tensor, view);
+  refuse_lazy_views(position, object, tensor);
+  if (view.device == DeviceKind::mps && view.element_count > 0) {
+    nb::object storage_offset = nb::getattr(nb::borrow(object), "storage_offset", nb::object());
+    if (storage_offset.is_valid()) {
+      resolve_metal_buffer(view, nb::cast<std::uint64_t>(storage_offset()) * element_size(view));
+    }
+  }
+  return true;
+}
+
+bool read_exported_tensor(PyObject *object, std::size_t position, TensorView &view, ExportedTensors &exported) {
+  PyObject *type = reinterpret_cast<PyObject *>(Py_TYPE(object));
+  if (!PyObject_HasAttrString(type, "__dlpack__") || !PyObject_HasAttrString(type, "__dlpack_device__")) return false;
+  try {
+    nb::tuple device(nb::borrow(object).attr("__dlpack_device__")());
+    device_kind(position, object, {nb::cast<std::int32_t>(nb::int_(device[0])), nb::cast<std::int32_t>(device[1])});
+    nb::object capsule = export_capsule(object);
+    read_managed(position, object, capsule.ptr(), view);
+    exported.keep(capsule.release().ptr());
+  } catch (nb::python_error &error) {
+    // For tensors that require a gradient, torch's own message tells to use detach().
+    throw ArgumentError(label(position, object) +
+                        " cannot be exported with __dlpack__(): " + refusal_of_producer(error));
+  }
+  return true;
+}
+
+}  // namespace helion_msl

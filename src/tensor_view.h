@@ -1,0 +1,39 @@
+// PyObject -> TensorView: through the table of C functions that torch.Tensor carries, which calls no Python code, or,
+// for objects without one, through their `__dlpack__` method.
+#pragma once
+
+#include <vector>
+
+#include "argument_value.h"
+
+// As in Python.h; headers of this project don't need the rest of it.
+typedef struct _object PyObject;
+
+namespace helion_msl {
+
+// Keeps the capsules of `__dlpack__` alive until a launch has been handed over. The GIL is held wherever one is used.
+class ExportedTensors {
+ public:
+  ExportedTensors() = default;
+  ExportedTensors(const ExportedTensors &) = delete;
+  ExportedTensors &operator=(const ExportedTensors &) = delete;
+  ~ExportedTensors();
+
+  void keep(PyObject *capsule) { capsules_.push_back(capsule); }  // takes the reference over
+
+ private:
+  std::vector<PyObject *> capsules_;
+};
+
+// Both return false, with no Python exception set, for an object that is no tensor of their kind. `position` is the
+// argument's, for the message. Both throw ArgumentError for tensors that have no memory to offer: sparse, meta, fake
+// or quantized ones, views that torch resolves lazily, devices other than the CPU and Apple's GPU.
+bool read_exchange_tensor(PyObject *object, std::size_t position, TensorView &view);
+bool read_exported_tensor(PyObject *object, std::size_t position, TensorView &view, ExportedTensors &exported);
+
+// For an MPS tensor, torch 2.10 to 2.13 write the address of the MTLBuffer object plus the storage offset into `data`,
+// which is no object's address, and 0 into `byte_offset`; later versions keep the two apart. Given the storage offset
+// in bytes, puts both right.
+void resolve_metal_buffer(TensorView &view, std::uint64_t storage_offset_in_bytes);
+
+}  // namespace helion_msl
