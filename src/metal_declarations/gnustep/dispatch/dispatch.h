@@ -1,0 +1,16 @@
+// Stands for libdispatch's <dispatch/dispatch.h> where there is none: the part that the Metal engine uses.
+#pragma once
+
+typedef struct dispatch_queue_s *dispatch_queue_t;
+typedef void (*dispatch_function_t)(void *context);
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Runs `work(context)` on `queue` and returns when it has returned.
+void dispatch_sync_f(dispatch_queue_t queue, void *context, dispatch_function_t work);
+
+#ifdef __cplusplus
+}
+#endif
