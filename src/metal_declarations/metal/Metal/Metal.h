@@ -99,12 +99,17 @@ typedef NS_ENUM(NSUInteger, MTLBinaryArchiveError) {
   MTLBinaryArchiveErrorInternalError = 4,
 };
 
+typedef NS_OPTIONS(NSUInteger, MTLResourceOptions) {
+  MTLResourceStorageModeShared = 0,
+};
+
 typedef NS_ENUM(NSInteger, MTLCaptureDestination) {
   MTLCaptureDestinationDeveloperTools = 1,
   MTLCaptureDestinationGPUTraceDocument = 2,
 };
 
 @protocol MTLBinaryArchive;
+@protocol MTLBuffer;
 @protocol MTLCommandBuffer;
 @protocol MTLComputePipelineState;
 @protocol MTLDevice;
@@ -144,6 +149,7 @@ extern "C"
 @property(readonly) uint64_t recommendedMaxWorkingSetSize;
 @property(readonly) BOOL hasUnifiedMemory;
 - (BOOL)supportsFamily:(MTLGPUFamily)gpuFamily;
+- (id<MTLBuffer>)newBufferWithLength:(NSUInteger)length options:(MTLResourceOptions)options;
 - (id<MTLLibrary>)newLibraryWithSource:(NSString *)source
                                options:(MTLCompileOptions *)options
                                  error:(NSError **)error;
@@ -187,13 +193,6 @@ extern "C"
 
 // Pipelines and what they tell about their arguments.
 
-@interface MTLPointerType : NSObject
-@property(readonly) MTLDataType elementType;
-@property(readonly) MTLBindingAccess access;
-@property(readonly) NSUInteger alignment;
-@property(readonly) NSUInteger dataSize;
-@end
-
 @protocol MTLBinding <NSObject>
 @property(readonly) NSString *name;
 @property(readonly) MTLBindingType type;
@@ -204,10 +203,8 @@ extern "C"
 @end
 
 @protocol MTLBufferBinding <MTLBinding>
-@property(readonly) NSUInteger bufferAlignment;
 @property(readonly) NSUInteger bufferDataSize;
 @property(readonly) MTLDataType bufferDataType;
-@property(readonly) MTLPointerType *bufferPointerType;
 @end
 
 @interface MTLComputePipelineReflection : NSObject
