@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := pyproject.toml CMakeLists.txt README.md constraints.txt \
   $(shell find src python -type f -not -path '*/__pycache__/*' 2>/dev/null)
 
-.PHONY: demo test bench lint types docs wheel format clean
+.PHONY: demo test bench lint types docs wheel format wall-declarations clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/masked_copy.py
@@ -42,6 +42,10 @@ docs: $(VENV)/.tools
 
 wheel: $(VENV)/.tools
 	$(BIN)/python -m build --wheel --outdir dist
+
+# What the engine declares of Apple's frameworks, against PyObjC's macOS wheels.
+wall-declarations: $(INSTALLED)
+	PYTHONPATH=scripts $(BIN)/python -m declarations_wall
 
 format: $(VENV)/.tools
 	$(BIN)/ruff check --fix-only --quiet
