@@ -1,0 +1,37 @@
+// The memory of the stacks that fibers run on.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace helion_msl {
+
+// Stacks for the threads of one threadgroup at a time, with a page below each that faults instead of letting an
+// overflow reach the next stack. Memory is reserved a simdgroup at a time and comes into being where it is touched.
+class FiberStacks {
+ public:
+  // Metal leaves the size of a thread's private memory to the compiler; a frame that does not fit is refused when the
+  // kernel is compiled.
+  static constexpr std::size_t stack_size = std::size_t{256} << 10;
+  static constexpr std::size_t stacks_per_block = 32;
+
+  FiberStacks() = default;
+  FiberStacks(const FiberStacks &) = delete;
+  FiberStacks &operator=(const FiberStacks &) = delete;
+  ~FiberStacks();
+
+  std::size_t count() const { return blocks_.size() * stacks_per_block; }
+  // Makes count() at least `count`. Throws LaunchError where the system has no address space left.
+  void reserve(std::size_t count);
+  // The end of the bytes that stack `index` may use.
+  std::byte *top(std::size_t index) const;
+  // The bytes below top(index).
+  std::size_t size(std::size_t index) const;
+  // Gives memory back to the system where a kernel with large frames has left much of it behind.
+  void trim();
+
+ private:
+  std::vector<std::byte *> blocks_;
+};
+
+}  // namespace helion_msl
