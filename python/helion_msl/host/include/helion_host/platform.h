@@ -1,0 +1,147 @@
+// What the compiler gives beyond standard C++20, in one place: another C++ compiler for another device takes these
+// headers by replacing this file.
+#pragma once
+
+// Every function of the library is inlined into its caller: kernels are small, and each textual call of a simdgroup
+// operation has to be a call site of its own (see abi.h).
+#define HELION_MSL_FUNC inline __attribute__((always_inline))
+
+// A data member that is read and written through member functions; swizzles are built on it. Needs -fdeclspec.
+#define HELION_MSL_PROPERTY(getter, putter) __declspec(property(get = getter, put = putter))
+
+namespace helion_host {
+
+using int8 = signed char;
+using uint8 = unsigned char;
+using int16 = short;
+using uint16 = unsigned short;
+using int32 = int;
+using uint32 = unsigned int;
+// LP64: `long` has 64 bits, as in Metal. Asserted in scalar.h.
+using int64 = long;
+using uint64 = unsigned long;
+using float16 = _Float16;
+
+template <class To, class From>
+HELION_MSL_FUNC constexpr To bit_cast(const From &from) {
+  static_assert(sizeof(To) == sizeof(From), "as_type<T>(x): T and x must have the same size");
+  return __builtin_bit_cast(To, from);
+}
+
+HELION_MSL_FUNC constexpr bool is_constant_evaluated() { return __builtin_is_constant_evaluated(); }
+
+// ---- Bits ---------------------------------------------------------------------------------------------------------
+
+HELION_MSL_FUNC constexpr int count_ones(uint64 x) { return __builtin_popcountll(x); }
+HELION_MSL_FUNC constexpr int count_leading_zeros(uint64 x) { return x == 0 ? 64 : __builtin_clzll(x); }
+HELION_MSL_FUNC constexpr int count_trailing_zeros(uint64 x) { return x == 0 ? 64 : __builtin_ctzll(x); }
+HELION_MSL_FUNC constexpr uint64 reverse_bits(uint64 x) { return __builtin_bitreverse64(x); }
+HELION_MSL_FUNC constexpr uint64 multiply_high(uint64 a, uint64 b) {
+  return static_cast<uint64>((static_cast<unsigned __int128>(a) * b) >> 64);
+}
+HELION_MSL_FUNC constexpr int64 multiply_high(int64 a, int64 b) {
+  return static_cast<int64>((static_cast<__int128>(a) * b) >> 64);
+}
+template <class T>
+HELION_MSL_FUNC constexpr bool add_overflows(T a, T b, T *sum) {
+  return __builtin_add_overflow(a, b, sum);
+}
+template <class T>
+HELION_MSL_FUNC constexpr bool subtract_overflows(T a, T b, T *difference) {
+  return __builtin_sub_overflow(a, b, difference);
+}
+
+// ---- Atomics ------------------------------------------------------------------------------------------------------
+
+// `order` is a memory_order of Metal, whose numbers are C's.
+template <class T>
+HELION_MSL_FUNC T atomic_load(const volatile T *object, int order) {
+  return __atomic_load_n(object, order);
+}
+template <class T>
+HELION_MSL_FUNC void atomic_store(volatile T *object, T value, int order) {
+  __atomic_store_n(object, value, order);
+}
+template <class T>
+HELION_MSL_FUNC T atomic_exchange(volatile T *object, T value, int order) {
+  return __atomic_exchange_n(object, value, order);
+}
+template <class T>
+HELION_MSL_FUNC bool atomic_compare_exchange(volatile T *object, T *expected, T desired, int success, int failure) {
+  return __atomic_compare_exchange_n(object, expected, desired, true, success, failure);
+}
+template <class T>
+HELION_MSL_FUNC T atomic_fetch_add(volatile T *object, T value, int order) {
+  return __atomic_fetch_add(object, value, order);
+}
+template <class T>
+HELION_MSL_FUNC T atomic_fetch_sub(volatile T *object, T value, int order) {
+  return __atomic_fetch_sub(object, value, order);
+}
+template <class T>
+HELION_MSL_FUNC T atomic_fetch_and(volatile T *object, T value, int order) {
+  return __atomic_fetch_and(object, value, order);
+}
+template <class T>
+HELION_MSL_FUNC T atomic_fetch_or(volatile T *object, T value, int order) {
+  return __atomic_fetch_or(object, value, order);
+}
+template <class T>
+HELION_MSL_FUNC T atomic_fetch_xor(volatile T *object, T value, int order) {
+  return __atomic_fetch_xor(object, value, order);
+}
+HELION_MSL_FUNC void atomic_fence(int order) { __atomic_thread_fence(order); }
+
+// ---- Single-precision math: names of the C library that the process has loaded ------------------------------------
+
+#define HELION_HOST_MATH_1(name, builtin) \
+  HELION_MSL_FUNC float name(float x) { return builtin(x); }
+#define HELION_HOST_MATH_2(name, builtin) \
+  HELION_MSL_FUNC float name(float x, float y) { return builtin(x, y); }
+
+namespace libm {
+HELION_HOST_MATH_1(acos, __builtin_acosf)
+HELION_HOST_MATH_1(acosh, __builtin_acoshf)
+HELION_HOST_MATH_1(asin, __builtin_asinf)
+HELION_HOST_MATH_1(asinh, __builtin_asinhf)
+HELION_HOST_MATH_1(atan, __builtin_atanf)
+HELION_HOST_MATH_1(atanh, __builtin_atanhf)
+HELION_HOST_MATH_1(ceil, __builtin_ceilf)
+HELION_HOST_MATH_1(cos, __builtin_cosf)
+HELION_HOST_MATH_1(cosh, __builtin_coshf)
+HELION_HOST_MATH_1(exp, __builtin_expf)
+HELION_HOST_MATH_1(exp2, __builtin_exp2f)
+HELION_HOST_MATH_1(fabs, __builtin_fabsf)
+HELION_HOST_MATH_1(floor, __builtin_floorf)
+HELION_HOST_MATH_1(log, __builtin_logf)
+HELION_HOST_MATH_1(log2, __builtin_log2f)
+HELION_HOST_MATH_1(log10, __builtin_log10f)
+HELION_HOST_MATH_1(rint, __builtin_rintf)
+HELION_HOST_MATH_1(round, __builtin_roundf)
+HELION_HOST_MATH_1(sin, __builtin_sinf)
+HELION_HOST_MATH_1(sinh, __builtin_sinhf)
+HELION_HOST_MATH_1(sqrt, __builtin_sqrtf)
+HELION_HOST_MATH_1(tan, __builtin_tanf)
+HELION_HOST_MATH_1(tanh, __builtin_tanhf)
+HELION_HOST_MATH_1(trunc, __builtin_truncf)
+HELION_HOST_MATH_2(atan2, __builtin_atan2f)
+HELION_HOST_MATH_2(copysign, __builtin_copysignf)
+HELION_HOST_MATH_2(fmod, __builtin_fmodf)
+HELION_HOST_MATH_2(nextafter, __builtin_nextafterf)
+HELION_HOST_MATH_2(pow, __builtin_powf)
+HELION_MSL_FUNC float fma(float x, float y, float z) { return __builtin_fmaf(x, y, z); }
+HELION_MSL_FUNC float ldexp(float x, int exponent) { return __builtin_ldexpf(x, exponent); }
+HELION_MSL_FUNC float frexp(float x, int *exponent) { return __builtin_frexpf(x, exponent); }
+HELION_MSL_FUNC int ilogb(float x) { return __builtin_ilogbf(x); }
+}  // namespace libm
+
+#undef HELION_HOST_MATH_1
+#undef HELION_HOST_MATH_2
+
+}  // namespace helion_host
+
+// x86 without F16C converts half through two functions of the compiler's run-time library, which a process need not
+// have loaded. The backend inserts the calls after inlining, so the definitions are kept even when nothing names them.
+#if defined(__x86_64__) && !defined(__F16C__)
+#include "half_conversion.h"
+#endif
