@@ -1,0 +1,377 @@
+// From a kernel's C++ function to its entry in the table of abi.h. The scanner of the extension writes, behind each kernel,
+// where each of its parameters comes from; their types are taken from the function itself.
+#pragma once
+
+#include "abi.h"
+#include "kernel_argument.h"
+#include "platform.h"
+#include "scalar.h"
+#include "vector.h"
+
+namespace helion_host {
+
+// What a kernel returns here instead of void: whether the thread came to the end of its body. A number that nobody
+// reads costs nothing once the kernel is inlined.
+enum thread_end : helion_host_u32 { left = 0, finished = 1 };
+
+// ---- Where a parameter comes from -----------------------------------------------------------------------------------
+
+// MSL specification, "Attributes for Kernel Function Input Arguments".
+enum class position_kind {
+  thread_position_in_grid,
+  thread_position_in_threadgroup,
+  thread_index_in_threadgroup,
+  threadgroup_position_in_grid,
+  threads_per_threadgroup,
+  dispatch_threads_per_threadgroup,
+  threadgroups_per_grid,
+  threads_per_grid,
+  grid_size,
+  grid_origin,
+  thread_index_in_simdgroup,
+  simdgroup_index_in_threadgroup,
+  simdgroups_per_threadgroup,
+  dispatch_simdgroups_per_threadgroup,
+  threads_per_simdgroup,
+  thread_execution_width,
+  thread_index_in_quadgroup,
+  quadgroup_index_in_threadgroup,
+  quadgroups_per_threadgroup,
+  dispatch_quadgroups_per_threadgroup,
+};
+
+inline constexpr int no_index = -1;
+inline constexpr int next_index = -2;
+
+template <position_kind position_>
+struct position {
+  static constexpr int index = no_index;
+  static constexpr position_kind kind = position_;
+};
+// [[buffer(n)]]
+template <auto n>
+struct buffer {
+  static_assert(n >= 0 && n < 31, "[[buffer(n)]]: n goes from 0 to 30");
+  static constexpr int index = static_cast<int>(n);
+};
+// A buffer without an index of its own.
+struct next_buffer {
+  static constexpr int index = next_index;
+};
+// A buffer that is there where a function constant is true.
+template <class Input, bool is_present>
+struct optional : Input {};
+template <class Input>
+struct optional<Input, false> {
+  static constexpr int index = no_index;
+  static constexpr bool is_absent = true;
+};
+
+template <class Input>
+inline constexpr bool is_buffer = Input::index != no_index;
+template <class Input>
+inline constexpr bool is_position = requires { Input::kind; };
+template <class Input>
+inline constexpr bool is_absent = requires { Input::is_absent; };
+
+// ---- Limits -----------------------------------------------------------------------------------------------------------
+
+template <auto n>
+struct max_total_threads {
+  static constexpr void add_to(helion_host_kernel &entry) {
+    entry.max_total_threads_per_threadgroup = static_cast<helion_host_u32>(n);
+  }
+};
+template <auto x, auto y = 1, auto z = 1>
+struct required_threads {
+  static constexpr void add_to(helion_host_kernel &entry) {
+    entry.required_threads_per_threadgroup[0] = static_cast<helion_host_u32>(x);
+    entry.required_threads_per_threadgroup[1] = static_cast<helion_host_u32>(y);
+    entry.required_threads_per_threadgroup[2] = static_cast<helion_host_u32>(z);
+  }
+};
+template <class... Limits>
+struct limits {
+  static constexpr void add_to(helion_host_kernel &entry) { (Limits::add_to(entry), ...); }
+};
+
+// ---- Positions --------------------------------------------------------------------------------------------------------
+
+struct triple {
+  uint32 x, y, z;
+  HELION_MSL_FUNC constexpr uint32 product() const { return x * y * z; }
+};
+HELION_MSL_FUNC constexpr triple operator*(triple a, triple b) { return {a.x * b.x, a.y * b.y, a.z * b.z}; }
+HELION_MSL_FUNC constexpr triple operator+(triple a, triple b) { return {a.x + b.x, a.y + b.y, a.z + b.z}; }
+
+// The place of one thread, in scalars that clang keeps in registers.
+struct place {
+  triple threadgroups;  // in the grid
+  triple threads;       // in a threadgroup
+  triple group;         // position in the grid
+  triple local;         // position in the threadgroup
+  triple global;        // position in the grid
+  uint32 index;         // of the thread in the threadgroup
+};
+
+HELION_MSL_FUNC constexpr uint32 divide_up(uint32 a, uint32 b) { return (a + b - 1) / b; }
+
+template <position_kind kind>
+HELION_MSL_FUNC constexpr auto value_of(const place &at) {
+  using enum position_kind;
+  constexpr uint32 simd_width = HELION_HOST_SIMD_WIDTH;
+  constexpr uint32 quad_width = 4;
+  if constexpr (kind == thread_position_in_grid) return at.global;
+  if constexpr (kind == thread_position_in_threadgroup) return at.local;
+  if constexpr (kind == thread_index_in_threadgroup) return at.index;
+  if constexpr (kind == threadgroup_position_in_grid) return at.group;
+  if constexpr (kind == threads_per_threadgroup || kind == dispatch_threads_per_threadgroup) return at.threads;
+  if constexpr (kind == threadgroups_per_grid) return at.threadgroups;
+  if constexpr (kind == threads_per_grid || kind == grid_size) return at.threadgroups * at.threads;
+  if constexpr (kind == grid_origin) return triple{0, 0, 0};
+  if constexpr (kind == thread_index_in_simdgroup) return at.index % simd_width;
+  if constexpr (kind == simdgroup_index_in_threadgroup) return at.index / simd_width;
+  if constexpr (kind == simdgroups_per_threadgroup || kind == dispatch_simdgroups_per_threadgroup) {
+    return divide_up(at.threads.product(), simd_width);
+  }
+  if constexpr (kind == threads_per_simdgroup || kind == thread_execution_width) return simd_width;
+  if constexpr (kind == thread_index_in_quadgroup) return at.index % quad_width;
+  if constexpr (kind == quadgroup_index_in_threadgroup) return at.index / quad_width;
+  if constexpr (kind == quadgroups_per_threadgroup || kind == dispatch_quadgroups_per_threadgroup) {
+    return divide_up(at.threads.product(), quad_width);
+  }
+}
+
+// As the type that the parameter is declared with.
+template <class Parameter>
+HELION_MSL_FUNC constexpr Parameter position_as(uint32 value) {
+  static_assert(__is_same(Parameter, uint) || __is_same(Parameter, ushort),
+                "an index or a count is passed as uint or ushort");
+  return static_cast<Parameter>(value);
+}
+template <class Parameter>
+HELION_MSL_FUNC constexpr Parameter position_as(triple value) {
+  using element = element_t<Parameter>;
+  static_assert(__is_same(element, uint) || __is_same(element, ushort),
+                "a position or a size is passed as uint or ushort, or as a vector of two or three of them");
+  constexpr int size = vector_size<Parameter>;
+  static_assert(size <= 3, "a position or a size has at most three components");
+  if constexpr (size == 1) {
+    return static_cast<Parameter>(value.x);
+  } else if constexpr (size == 2) {
+    return Parameter(static_cast<element>(value.x), static_cast<element>(value.y));
+  } else {
+    return Parameter(static_cast<element>(value.x), static_cast<element>(value.y), static_cast<element>(value.z));
+  }
+}
+
+// ---- The table of arguments -----------------------------------------------------------------------------------------
+
+// Buffer indices of all parameters: parameters without one take the lowest that is free, in their order.
+template <int count>
+struct buffer_indices {
+  int values[count == 0 ? 1 : count];
+  int buffers = 0;
+
+  constexpr explicit buffer_indices(const int *declared) : values{} {
+    for (int i = 0; i < count; ++i) {
+      values[i] = declared[i];
+      buffers += declared[i] != no_index;
+    }
+    for (int i = 0, free = 0; i < count; ++i) {
+      if (values[i] != next_index) continue;
+      while (is_used(free)) ++free;
+      values[i] = free;
+    }
+  }
+  constexpr bool is_used(int index) const {
+    for (int i = 0; i < count; ++i) {
+      if (values[i] == index) return true;
+    }
+    return false;
+  }
+  constexpr bool are_distinct() const {
+    for (int i = 0; i < count; ++i) {
+      for (int j = 0; j < i; ++j) {
+        if (values[i] >= 0 && values[i] == values[j]) return false;
+      }
+    }
+    return true;
+  }
+  // Place of parameter i among the arguments, which ascend by index.
+  constexpr int slot(int i) const {
+    int slot = 0;
+    for (int j = 0; j < count; ++j) slot += values[j] >= 0 && values[j] < values[i];
+    return slot;
+  }
+};
+
+// Names the kernel in the table of threadgroup variables: an address of its own that does not keep the function itself
+// in the library.
+template <auto Function>
+inline constexpr char kernel_identity = 0;
+
+template <class... Inputs>
+struct inputs {};
+
+template <auto Function, class Kernel, bool needs_stacks>
+struct kernel_entry;
+
+template <class Function, class Inputs>
+struct signature;
+
+template <class... Parameters, class... Inputs>
+struct signature<thread_end (*)(Parameters...), inputs<Inputs...>> {
+  static_assert(sizeof...(Parameters) == sizeof...(Inputs));
+  static constexpr int count = sizeof...(Parameters);
+  static constexpr int declared[count + 1] = {Inputs::index..., 0};
+  static constexpr buffer_indices<count> indices{declared};
+  static_assert(indices.are_distinct(), "two parameters of a kernel have the same buffer index");
+
+  struct argument_table {
+    helion_host_argument arguments[indices.buffers + 1];
+  };
+
+  static constexpr argument_table make_arguments(const char *const *names) {
+    argument_table table{};
+    int i = 0;
+    (add_argument<Parameters, Inputs>(table, i++, names), ...);
+    return table;
+  }
+
+  // The arguments as the kernel's parameters see them, read before its loops.
+  struct bound {
+    void *addresses[indices.buffers + 1];
+    HELION_MSL_FUNC explicit bound(const helion_host_launch &launch) {
+      for (int i = 0; i < indices.buffers; ++i) addresses[i] = launch.arguments[i];
+    }
+  };
+
+  template <auto Function>
+  HELION_MSL_FUNC static thread_end call(const bound &arguments, const place &at) {
+    return call_with<Function>(arguments, at, __make_integer_seq<sequence, int, count>());
+  }
+
+ private:
+  template <class T, T... i>
+  struct sequence {};
+
+  template <class Parameter, class Input>
+  static constexpr void add_argument(argument_table &table, int i, const char *const *names) {
+    if constexpr (is_buffer<Input>) {
+      const int index = indices.values[i];
+      table.arguments[indices.slot(i)] = describe_argument<Parameter>(names[i], static_cast<helion_host_u32>(index));
+    }
+  }
+
+  template <auto Function, int... i>
+  HELION_MSL_FUNC static thread_end call_with(const bound &arguments, const place &at, sequence<int, i...>) {
+    return Function(value<Parameters, Inputs, i>(arguments, at)...);
+  }
+
+  template <class Parameter, class Input, int i>
+  HELION_MSL_FUNC static constexpr Parameter value(const bound &arguments, const place &at) {
+    if constexpr (is_position<Input>) {
+      return position_as<Parameter>(value_of<Input::kind>(at));
+    } else if constexpr (is_absent<Input>) {
+      return argument_value<Parameter>(nullptr);
+    } else {
+      return argument_value<Parameter>(arguments.addresses[indices.slot(i)]);
+    }
+  }
+};
+
+template <auto Function, class Kernel, bool needs_stacks>
+struct kernel_entry {
+  using parameters = signature<decltype(Function), typename Kernel::inputs>;
+  static constexpr auto table = parameters::make_arguments(Kernel::names);
+
+  static constexpr helion_host_kernel describe(const char *name) {
+    helion_host_kernel entry{};
+    entry.name = name;
+    entry.arguments = table.arguments;
+    entry.argument_count = static_cast<helion_host_u32>(parameters::indices.buffers);
+    Kernel::limits::add_to(entry);
+    entry.function = &kernel_identity<Function>;
+    entry.run_thread = run_thread;
+    if constexpr (!needs_stacks) entry.run_threadgroups = run_threadgroups;
+    return entry;
+  }
+
+  static helion_host_u32 run_thread(const helion_host_launch *launch, const helion_host_thread *position) {
+    const typename parameters::bound arguments(*launch);
+    place at;
+    at.threadgroups = as_triple(launch->threadgroups_per_grid);
+    at.threads = as_triple(launch->threads_per_threadgroup);
+    at.group = as_triple(position->threadgroup_position);
+    at.local = as_triple(position->thread_position);
+    at.global = at.group * at.threads + at.local;
+    at.index = position->thread_index;
+    return parameters::template call<Function>(arguments, at);
+  }
+
+  static void run_threadgroups(const helion_host_launch *launch, helion_host_u64 begin, helion_host_u64 end) {
+    const typename parameters::bound arguments(*launch);
+    place at;
+    at.threadgroups = as_triple(launch->threadgroups_per_grid);
+    at.threads = as_triple(launch->threads_per_threadgroup);
+    for (helion_host_u64 index = begin; index != end; ++index) {
+      const helion_host_u64 row = index / at.threadgroups.x;
+      at.group = {static_cast<uint32>(index % at.threadgroups.x),
+                        static_cast<uint32>(row % at.threadgroups.y), static_cast<uint32>(row / at.threadgroups.y)};
+      run_threadgroup(arguments, at);
+    }
+  }
+
+ private:
+  HELION_MSL_FUNC static constexpr triple as_triple(const helion_host_u32 (&values)[3]) {
+    return {values[0], values[1], values[2]};
+  }
+
+  HELION_MSL_FUNC static void run_threadgroup(const typename parameters::bound &arguments, const place &first) {
+    const triple origin = first.group * first.threads;
+    for (uint32 z = 0; z < first.threads.z; ++z) {
+      for (uint32 y = 0; y < first.threads.y; ++y) {
+        const uint32 row = (z * first.threads.y + y) * first.threads.x;
+        // The threads of a grid are independent of each other in Metal too, but for atomics and barriers.
+#pragma clang loop vectorize(assume_safety)
+        for (uint32 x = 0; x < first.threads.x; ++x) {
+          place at = first;
+          at.local = {x, y, z};
+          at.global = origin + at.local;
+          at.index = row + x;
+          parameters::template call<Function>(arguments, at);
+        }
+      }
+    }
+  }
+};
+
+}  // namespace helion_host
+
+// ---- What the scanner writes ------------------------------------------------------------------------------------------
+
+// The linker gathers the entries of this section and marks its beginning and its end; both are null where there are none.
+#if defined(__APPLE__)
+#define HELION_HOST_THREADGROUP_SECTION "__DATA,helion_tg"
+#define HELION_HOST_SECTION_BEGIN __asm("section$start$__DATA$helion_tg")
+#define HELION_HOST_SECTION_END __asm("section$end$__DATA$helion_tg")
+#else
+#define HELION_HOST_THREADGROUP_SECTION "helion_threadgroup"
+#define HELION_HOST_SECTION_BEGIN __asm("__start_helion_threadgroup") __attribute__((weak))
+#define HELION_HOST_SECTION_END __asm("__stop_helion_threadgroup") __attribute__((weak))
+#endif
+
+// After the declaration of a threadgroup variable; what follows its name is the kernel that it belongs to.
+#define HELION_HOST_THREADGROUP_VARIABLE(variable, ...)                                                    \
+  static constinit __attribute__((section(HELION_HOST_THREADGROUP_SECTION), used))                         \
+  helion_host_threadgroup_variable helion_host_threadgroup_##variable = {                                   \
+      &helion_host::kernel_identity<__VA_ARGS__>, sizeof(variable)}
+
+#define HELION_HOST_LIBRARY(kernels, count)                                                                           \
+  extern "C" __attribute__((visibility("hidden"))) const helion_host_threadgroup_variable helion_host_variables_begin[] \
+      HELION_HOST_SECTION_BEGIN;                                                                                      \
+  extern "C" __attribute__((visibility("hidden"))) const helion_host_threadgroup_variable helion_host_variables_end[]   \
+      HELION_HOST_SECTION_END;                                                                                        \
+  extern "C" __attribute__((visibility("default"), used)) const struct helion_host_library helion_host_library = {    \
+      HELION_HOST_ABI_VERSION, count, kernels, helion_host_variables_begin, helion_host_variables_end};

@@ -1,0 +1,256 @@
+#include "host_compiler.h"
+
+#include <algorithm>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "errors.h"
+#include "host_diagnostics.h"
+#include "host_process.h"
+#include "msl_scanner.h"
+#include "msl_source.h"
+#include "msl_tokens.h"
+
+namespace helion_msl {
+namespace {
+
+using Arguments = std::vector<std::string>;
+
+class ToolchainSource {
+ public:
+  void set_finder(std::function<Toolchain()> finder) {
+    const std::lock_guard lock(mutex_);
+    finder_ = std::move(finder);
+    found_.reset();
+  }
+
+  std::shared_ptr<const Toolchain> get() {
+    std::function<Toolchain()> finder;
+    {
+      const std::lock_guard lock(mutex_);
+      if (found_) return found_;
+      finder = finder_;
+    }
+    if (!finder) throw EngineUnavailableError("the host engine has not been told where its compiler is");
+    // Without the lock: the finder takes Python's, and another thread may hold that and wait here. Two threads may
+    // both look; they find the same.
+    auto toolchain = std::make_shared<const Toolchain>(finder());
+    if (toolchain->clang.empty() || toolchain->linker.empty()) {
+      throw EngineUnavailableError("the compiler of the host engine has an empty command line");
+    }
+    const std::lock_guard lock(mutex_);
+    if (!found_) found_ = std::move(toolchain);
+    return found_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::function<Toolchain()> finder_;
+  std::shared_ptr<const Toolchain> found_;
+};
+
+ToolchainSource &toolchain_source() {
+  static ToolchainSource source;
+  return source;
+}
+
+void append(Arguments &arguments, std::initializer_list<const char *> more) {
+  arguments.insert(arguments.end(), more.begin(), more.end());
+}
+
+// What both of clang's runs need to read the source alike.
+Arguments language_arguments(const Toolchain &toolchain, MathMode math_mode) {
+  Arguments arguments = toolchain.clang;
+  append(arguments, {"-x", "c++", "-std=c++20", "-nostdinc", "-nostdinc++", "-fdeclspec", "-w", "-fno-caret-diagnostics",
+                     "-fno-color-diagnostics", "-ferror-limit=20", "-D__METAL__=1", "-D__METAL_VERSION__=320",
+                     "-D__METAL_MACOS__=1", "-D__HAVE_BFLOAT__=1"});
+#if defined(__linux__) && defined(__x86_64__)
+  // zig's clang makes code for musl by default.
+  append(arguments, {"-target", "x86_64-linux-gnu"});
+#elif defined(__linux__) && defined(__aarch64__)
+  append(arguments, {"-target", "aarch64-linux-gnu"});
+#endif
+  if (math_mode == MathMode::fast) append(arguments, {"-D__FAST_MATH__=1"});
+  for (const std::string &directory : toolchain.include_directories) arguments.push_back("-I" + directory);
+  return arguments;
+}
+
+Arguments code_arguments(MathMode math_mode) {
+  Arguments arguments;
+  append(arguments, {"-c", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics",
+                     "-fno-stack-protector", "-fno-stack-clash-protection", "-fno-unwind-tables",
+                     "-fno-asynchronous-unwind-tables", "-fno-ident"});
+  // MSL: literals without a suffix are float, char is signed, and the GPU keeps no excess precision.
+  append(arguments, {"-Xclang", "-cl-single-precision-constant", "-fsigned-char", "-fno-math-errno"});
+  // Kernels reinterpret buffers freely, and integers of a GPU wrap around.
+  append(arguments, {"-fno-strict-aliasing", "-fwrapv"});
+  // Which threads wait together is told by the address that a barrier returns to (helion_host/abi.h).
+  append(arguments, {"-fno-optimize-sibling-calls"});
+#if defined(__x86_64__)
+  append(arguments, {"-march=native", "-Xclang", "-ffloat16-excess-precision=none"});
+#else
+  append(arguments, {"-mcpu=native"});
+#endif
+  if (math_mode == MathMode::fast) {
+    // Infinities and NaNs stay what they are: kernels test for them even in fast mode.
+    append(arguments, {"-ffp-contract=fast", "-fassociative-math", "-freciprocal-math", "-fno-signed-zeros",
+                       "-fno-trapping-math"});
+  } else {
+    append(arguments, {"-ffp-contract=off"});
+  }
+  return arguments;
+}
+
+// Everything the compiler did on the way from one request to one shared object.
+class Compilation {
+ public:
+  Compilation(const Toolchain &toolchain, const CompileRequest &request)
+      : toolchain_(toolchain), request_(request), source_(request.source) {}
+
+  std::filesystem::path run() {
+    if (source_.needs_preprocessor()) preprocess();
+    const ScannedSource scanned = scan();
+    compile(scanned);
+    check_undefined_constants(scanned);
+    link();
+    for (const char *name : {"kernel.cpp", "kernel.ii", "kernel.o", "log"}) std::filesystem::remove(directory_.path() / name);
+    const std::filesystem::path library = directory_.path() / "kernel.so";
+    directory_.release();
+    return library;
+  }
+
+ private:
+  std::string path(const char *name) const { return (directory_.path() / name).string(); }
+
+  void preprocess() {
+    write_file(path("kernel.cpp"), source_.numbered_text());
+    Arguments arguments = language_arguments(toolchain_, request_.math_mode);
+    append(arguments, {"-E", "-DHELION_MSL_SCAN"});
+    arguments.insert(arguments.end(), {"-o", path("kernel.ii"), path("kernel.cpp")});
+    const ProcessResult result = run_process(arguments, path("log"));
+    if (!result.succeeded() || !std::filesystem::exists(path("kernel.ii"))) {
+      // Nothing has been rewritten yet: clang's positions are the user's.
+      const RewrittenText unchanged(source_.flat(), {});
+      fail(result, parse_diagnostics(renamed(result.output), unchanged));
+    }
+    source_.set_preprocessed(renamed(read_file(path("kernel.ii"))));
+    is_preprocessed_ = true;
+  }
+
+  // With the temporary path of the source replaced by the name that stands for it.
+  std::string renamed(std::string text) const {
+    const std::string from = path("kernel.cpp");
+    for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at)) {
+      text.replace(at, from.size(), rewritten_file_name);
+      at += rewritten_file_name.size();
+    }
+    return text;
+  }
+
+  ScannedSource scan() {
+    try {
+      return scan_msl(source_, request_);
+    } catch (const SourceError &error) {
+      throw MetalCompileError(source_.report({{Diagnostic::Severity::error, error.what(), error.offset, ""}}));
+    }
+  }
+
+  void compile(const ScannedSource &scanned) {
+    const RewrittenText rewritten(source_.flat(), scanned.edits);
+    write_file(path("kernel.cpp"), translation_unit(scanned, rewritten));
+    Arguments arguments = language_arguments(toolchain_, request_.math_mode);
+    const Arguments code = code_arguments(request_.math_mode);
+    arguments.insert(arguments.end(), code.begin(), code.end());
+    arguments.insert(arguments.end(), {"-o", path("kernel.o"), path("kernel.cpp")});
+    const ProcessResult result = run_process(arguments, path("log"));
+    if (!result.succeeded() || !std::filesystem::exists(path("kernel.o"))) {
+      fail(result, parse_diagnostics(renamed(result.output), rewritten));
+    }
+  }
+
+  std::string translation_unit(const ScannedSource &scanned, const RewrittenText &rewritten) const {
+    std::string text = scanned.head;
+    text += "#include <metal_stdlib>\n#include <helion_host/kernel_entry.h>\n";
+    // Preprocessing has taken the user's own #include lines away with what they brought.
+    if (is_preprocessed_) {
+      text += "#if __has_include(<metal_simdgroup_matrix>)\n#include <metal_simdgroup_matrix>\n#endif\n";
+    }
+    // Functions are inlined as Metal inlines them: a barrier in a helper is a place of its own for each call of the
+    // helper. And none is kept but for the kernels in the table.
+    text +=
+        "#pragma clang attribute push(__attribute__((always_inline, internal_linkage)), apply_to = function)\n"
+        "#line 1 \"" + std::string(rewritten_file_name) + "\"\n";
+    text += rewritten.text();
+    text += "\n#pragma clang attribute pop\n#line 1 \"<kernel table>\"\n";
+    return text + scanned.tail;
+  }
+
+  // A constant without a value may be named in code that cannot run; where a kernel can use it, the object file has a
+  // reference to its symbol.
+  void check_undefined_constants(const ScannedSource &scanned) const {
+    if (scanned.undefined_constants.empty()) return;
+    const std::string object = read_file(path("kernel.o"));
+    std::vector<Diagnostic> diagnostics;
+    for (const std::string &name : scanned.undefined_constants) {
+      const std::string symbol = std::string(undefined_constant_symbol) + name + '\0';
+      if (object.find(symbol) == std::string::npos) continue;
+      diagnostics.push_back({Diagnostic::Severity::error,
+                             "the function constant '" + name + "' is used but has no value; pass one in constants",
+                             offset_of(name), ""});
+    }
+    if (!diagnostics.empty()) throw MetalCompileError(source_.report(diagnostics));
+  }
+
+  std::size_t offset_of(const std::string &identifier) const {
+    const Tokens tokens(source_.flat());
+    for (std::size_t index = 0; index < tokens.size(); ++index) {
+      if (tokens.is(index, identifier)) return tokens[index].begin;
+    }
+    return 0;
+  }
+
+  void link() const {
+    Arguments arguments = toolchain_.linker;
+    arguments.insert(arguments.end(), {"-o", path("kernel.so"), path("kernel.o")});
+    const ProcessResult result = run_process(arguments, path("log"));
+    if (!result.succeeded() || !std::filesystem::exists(path("kernel.so"))) {
+      throw EngineUnavailableError("the linker " + toolchain_.linker.front() + " failed with " + result.how_it_ended() +
+                                   ":\n" + result.output);
+    }
+  }
+
+  [[noreturn]] void fail(const ProcessResult &result, const std::vector<Diagnostic> &diagnostics) const {
+    const bool has_errors = std::any_of(diagnostics.begin(), diagnostics.end(), [](const Diagnostic &diagnostic) {
+      return diagnostic.severity == Diagnostic::Severity::error;
+    });
+    if (has_errors && result.signal == 0) throw MetalCompileError(source_.report(diagnostics));
+    throw EngineUnavailableError("the compiler " + toolchain_.clang.front() + " failed with " + result.how_it_ended() +
+                                 ":\n" + result.output);
+  }
+
+  const Toolchain &toolchain_;
+  const CompileRequest &request_;
+  MslSource source_;
+  TemporaryDirectory directory_;
+  bool is_preprocessed_ = false;
+};
+
+}  // namespace
+
+void set_toolchain_finder(std::function<Toolchain()> finder) { toolchain_source().set_finder(std::move(finder)); }
+
+std::string HostCompiler::description() { return toolchain_source().get()->description; }
+
+std::filesystem::path HostCompiler::compile(const CompileRequest &request) {
+  const std::shared_ptr<const Toolchain> toolchain = toolchain_source().get();
+  return Compilation(*toolchain, request).run();
+}
+
+void HostCompiler::discard(const std::filesystem::path &shared_object) noexcept {
+  std::error_code ignored;
+  std::filesystem::remove(shared_object, ignored);
+  std::filesystem::remove(shared_object.parent_path(), ignored);
+}
+
+}  // namespace helion_msl

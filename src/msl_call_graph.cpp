@@ -1,0 +1,93 @@
+#include "msl_call_graph.h"
+
+#include <algorithm>
+#include <array>
+
+namespace helion_msl {
+namespace {
+
+// MSL specification, "Synchronization and SIMD-Group Functions": names that begin like this and are called.
+constexpr std::array<std::string_view, 3> function_prefixes = {"simd_", "quad_", "simdgroup_"};
+
+// Whether the identifier at `at` is an operation of the standard library in which a thread waits for others. Variables
+// are often named `simd_lane` or `simdgroup_id`, so a call or a template argument list must follow.
+bool synchronizes(const Tokens &tokens, std::size_t at) {
+  const std::string_view word = tokens.text(at);
+  if (word == "threadgroup_barrier" || word == "threadgroup") return true;
+  // Matrix types, and the functions that make and use them.
+  if (word.find("simdgroup_matrix") != std::string_view::npos || word.starts_with("simdgroup_float") ||
+      word.starts_with("simdgroup_half") || word.starts_with("simdgroup_bfloat")) {
+    return true;
+  }
+  const bool has_prefix = std::any_of(function_prefixes.begin(), function_prefixes.end(),
+                                      [&](std::string_view prefix) { return word.starts_with(prefix); });
+  if (!has_prefix) return false;
+  if (tokens.is(at + 1, "(")) return true;
+  return tokens.is(at + 1, "<") && tokens.closing_angle(at + 1, tokens.size()) != no_token;
+}
+
+// The names that a declaration of variables or an alias may introduce: identifiers at the end of a declarator.
+std::vector<std::string_view> declared_names(const Tokens &tokens, const Declaration &declaration) {
+  constexpr std::array<std::string_view, 5> ends = {"=", ";", "[", ",", "{"};
+  std::vector<std::string_view> names;
+  for (std::size_t at = declaration.range.begin; at + 1 < declaration.range.end; at = tokens.after_group(at)) {
+    if (!tokens.is_identifier(at)) continue;
+    if (std::find(ends.begin(), ends.end(), tokens.text(at + 1)) != ends.end()) names.push_back(tokens.text(at));
+  }
+  return names;
+}
+
+}  // namespace
+
+CallGraph::CallGraph(const Tokens &tokens, const std::vector<Declaration> &declarations) : tokens_(tokens) {
+  for (const Declaration &declaration : declarations) {
+    if (declaration.kind == DeclarationKind::explicit_instantiation) continue;
+    const Node node = read(declaration.range);
+    if (declaration.kind == DeclarationKind::other) {
+      for (const std::string_view name : declared_names(tokens, declaration)) nodes_.emplace_back(name, node);
+    } else if (declaration.name != no_token && !tokens.is(declaration.name, "operator")) {
+      nodes_.emplace_back(tokens.text(declaration.name), node);
+    } else {
+      operators_.names.insert(node.names.begin(), node.names.end());
+      operators_.synchronizes |= node.synchronizes;
+    }
+  }
+  std::stable_sort(nodes_.begin(), nodes_.end(), [](const auto &a, const auto &b) { return a.first < b.first; });
+}
+
+CallGraph::Node CallGraph::read(TokenRange range) const {
+  Node node;
+  for (std::size_t at = range.begin; at < range.end; ++at) {
+    if (!tokens_.is_identifier(at)) continue;
+    node.names.insert(tokens_.text(at));
+    node.synchronizes |= synchronizes(tokens_, at);
+  }
+  return node;
+}
+
+bool CallGraph::needs_stacks(const std::vector<TokenRange> &roots) const {
+  std::set<std::string_view> reached;
+  std::vector<std::string_view> pending;
+  const auto reach = [&](const Node &node) {
+    for (const std::string_view name : node.names) {
+      if (reached.insert(name).second) pending.push_back(name);
+    }
+    return node.synchronizes;
+  };
+  if (reach(operators_)) return true;
+  for (const TokenRange &root : roots) {
+    if (reach(read(root))) return true;
+  }
+  while (!pending.empty()) {
+    const std::string_view name = pending.back();
+    pending.pop_back();
+    auto node = std::lower_bound(nodes_.begin(), nodes_.end(), name,
+                                 [](const auto &entry, std::string_view wanted) { return entry.first < wanted; });
+    for (; node != nodes_.end() && node->first == name; ++node) {
+      if (reach(node->second)) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace helion_msl

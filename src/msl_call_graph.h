@@ -1,0 +1,33 @@
+// Which kernels can reach a barrier, a simdgroup operation or threadgroup memory, judged by names alone: everything that
+// a name could mean is taken to be reached. A kernel that cannot runs as plain loops, without a stack for each thread.
+#pragma once
+
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "msl_declarations.h"
+#include "msl_tokens.h"
+
+namespace helion_msl {
+
+class CallGraph {
+ public:
+  CallGraph(const Tokens &tokens, const std::vector<Declaration> &declarations);
+  // Whether the tokens of any of `roots` reach an operation that threads wait in, or a threadgroup variable.
+  bool needs_stacks(const std::vector<TokenRange> &roots) const;
+
+ private:
+  struct Node {
+    std::set<std::string_view> names;  // that it mentions
+    bool synchronizes = false;
+  };
+  Node read(TokenRange range) const;
+
+  const Tokens &tokens_;
+  std::vector<std::pair<std::string_view, Node>> nodes_;  // sorted by the name that they define
+  Node operators_;  // functions without a name of their own: any expression may call them
+};
+
+}  // namespace helion_msl

@@ -1,0 +1,27 @@
+// MSL -> C++ that clang compiles against python/helion_msl/host/include: what C++ cannot parse is rewritten, and the
+// kernels are tabulated for helion_host/abi.h. Lines stay where they are.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine.h"
+#include "msl_source.h"
+
+namespace helion_msl {
+
+struct ScannedSource {
+  std::vector<Edit> edits;                      // of the flat text
+  std::string head;                             // goes before the text: #define lines that the headers read
+  std::string tail;                             // goes after it: the table of kernels
+  std::vector<std::string> kernel_names;
+  std::vector<std::string> undefined_constants;  // function constants without a value: they may not be used
+};
+
+// Throws SourceError, with an offset in `source.flat()`.
+ScannedSource scan_msl(const MslSource &source, const CompileRequest &request);
+
+// Prefix of the symbol that a function constant without a value stands for in the object file.
+inline constexpr std::string_view undefined_constant_symbol = "helion_undefined_function_constant.";
+
+}  // namespace helion_msl
