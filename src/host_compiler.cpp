@@ -62,9 +62,9 @@ void append(Arguments &arguments, std::initializer_list<const char *> more) {
 // What both of clang's runs need to read the source alike.
 Arguments language_arguments(const Toolchain &toolchain, MathMode math_mode) {
   Arguments arguments = toolchain.clang;
-  append(arguments, {"-x", "c++", "-std=c++20", "-nostdinc", "-nostdinc++", "-fdeclspec", "-w", "-fno-caret-diagnostics",
-                     "-fno-color-diagnostics", "-ferror-limit=20", "-D__METAL__=1", "-D__METAL_VERSION__=320",
-                     "-D__METAL_MACOS__=1", "-D__HAVE_BFLOAT__=1"});
+  append(arguments, {"-x", "c++", "-std=c++20", "-nostdinc", "-nostdinc++", "-fdeclspec", "-w",
+                     "-fno-caret-diagnostics", "-fno-color-diagnostics", "-ferror-limit=20", "-D__METAL__=1",
+                     "-D__METAL_VERSION__=320", "-D__METAL_MACOS__=1", "-D__HAVE_BFLOAT__=1"});
 #if defined(__linux__) && defined(__x86_64__)
   // zig's clang makes code for musl by default.
   append(arguments, {"-target", "x86_64-linux-gnu"});
@@ -78,9 +78,9 @@ Arguments language_arguments(const Toolchain &toolchain, MathMode math_mode) {
 
 Arguments code_arguments(MathMode math_mode) {
   Arguments arguments;
-  append(arguments, {"-c", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics",
-                     "-fno-stack-protector", "-fno-stack-clash-protection", "-fno-unwind-tables",
-                     "-fno-asynchronous-unwind-tables", "-fno-ident"});
+  append(arguments, {"-c", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti",
+                     "-fno-threadsafe-statics", "-fno-stack-protector", "-fno-stack-clash-protection",
+                     "-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "-fno-ident"});
   // MSL: literals without a suffix are float, char is signed, and the GPU keeps no excess precision.
   append(arguments, {"-Xclang", "-cl-single-precision-constant", "-fsigned-char", "-fno-math-errno"});
   // Kernels reinterpret buffers freely, and integers of a GPU wrap around.
@@ -114,7 +114,8 @@ class Compilation {
     compile(scanned);
     check_undefined_constants(scanned);
     link();
-    for (const char *name : {"kernel.cpp", "kernel.ii", "kernel.o", "log"}) std::filesystem::remove(directory_.path() / name);
+    for (const char *name : {"kernel.cpp", "kernel.ii", "kernel.o", "log"})
+      std::filesystem::remove(directory_.path() / name);
     const std::filesystem::path library = directory_.path() / "kernel.so";
     directory_.release();
     return library;
@@ -180,7 +181,8 @@ class Compilation {
     // helper. And none is kept but for the kernels in the table.
     text +=
         "#pragma clang attribute push(__attribute__((always_inline, internal_linkage)), apply_to = function)\n"
-        "#line 1 \"" + std::string(rewritten_file_name) + "\"\n";
+        "#line 1 \"" +
+        std::string(rewritten_file_name) + "\"\n";
     text += rewritten.text();
     text += "\n#pragma clang attribute pop\n#line 1 \"<kernel table>\"\n";
     return text + scanned.tail;
@@ -238,9 +240,13 @@ class Compilation {
 
 }  // namespace
 
-void set_toolchain_finder(std::function<Toolchain()> finder) { toolchain_source().set_finder(std::move(finder)); }
+void set_toolchain_finder(std::function<Toolchain()> finder) {
+  toolchain_source().set_finder(std::move(finder));
+}
 
-std::string HostCompiler::description() { return toolchain_source().get()->description; }
+std::string HostCompiler::description() {
+  return toolchain_source().get()->description;
+}
 
 std::filesystem::path HostCompiler::compile(const CompileRequest &request) {
   const std::shared_ptr<const Toolchain> toolchain = toolchain_source().get();

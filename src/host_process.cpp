@@ -23,9 +23,13 @@ namespace helion_msl {
 namespace {
 
 // Variables with which clang changes what it includes or how it is called: kernels must not depend on them.
-constexpr std::array<std::string_view, 7> dropped_variables = {
-    "CPATH=", "C_INCLUDE_PATH=", "CPLUS_INCLUDE_PATH=", "OBJC_INCLUDE_PATH=", "OBJCPLUS_INCLUDE_PATH=",
-    "CCC_OVERRIDE_OPTIONS=", "CLANG_CONFIG_FILE_USER_DIR="};
+constexpr std::array<std::string_view, 7> dropped_variables = {"CPATH=",
+                                                               "C_INCLUDE_PATH=",
+                                                               "CPLUS_INCLUDE_PATH=",
+                                                               "OBJC_INCLUDE_PATH=",
+                                                               "OBJCPLUS_INCLUDE_PATH=",
+                                                               "CCC_OVERRIDE_OPTIONS=",
+                                                               "CLANG_CONFIG_FILE_USER_DIR="};
 
 std::vector<char *> child_environment() {
   std::vector<char *> variables;
@@ -82,7 +86,9 @@ class SpawnFiles {
   posix_spawn_file_actions_t actions_;
 };
 
-std::string error_text(int number) { return std::generic_category().message(number); }
+std::string error_text(int number) {
+  return std::generic_category().message(number);
+}
 
 }  // namespace
 
@@ -114,7 +120,8 @@ ProcessResult run_process(const std::vector<std::string> &arguments, const std::
   const SpawnAttributes attributes;
   const std::vector<char *> environment = child_environment();
   pid_t process = 0;
-  const int error = posix_spawnp(&process, argv.front(), files.get(), attributes.get(), argv.data(), environment.data());
+  const int error =
+      posix_spawnp(&process, argv.front(), files.get(), attributes.get(), argv.data(), environment.data());
   if (error != 0) {
     throw EngineUnavailableError("cannot run the compiler " + arguments.front() + ": " + error_text(error));
   }

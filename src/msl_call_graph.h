@@ -1,5 +1,6 @@
-// Which kernels can reach a barrier, a simdgroup operation or threadgroup memory, judged by names alone: everything that
-// a name could mean is taken to be reached. A kernel that cannot runs as plain loops, without a stack for each thread.
+// Which kernels can reach a barrier, a simdgroup operation or threadgroup memory, judged by names alone: everything
+// that a name could mean is taken to be reached. A kernel that cannot runs as plain loops, without a stack for each
+// thread.
 #pragma once
 
 #include <set>

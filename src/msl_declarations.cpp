@@ -39,12 +39,14 @@ class DeclarationFinder {
 
  private:
   bool is_access_label(std::size_t at) const {
-    return tokens_.is(at + 1, ":") && (tokens_.is(at, "public") || tokens_.is(at, "private") || tokens_.is(at, "protected"));
+    return tokens_.is(at + 1, ":") &&
+           (tokens_.is(at, "public") || tokens_.is(at, "private") || tokens_.is(at, "protected"));
   }
 
   // `namespace a::b { }`, `extern "C" { }`: reads what is inside. Returns the index after it, or no_token.
   std::size_t read_nested_scope(std::size_t at, std::size_t end, const std::string &scope) {
-    if (tokens_.is(at, "extern") && at + 2 < end && tokens_[at + 1].kind == TokenKind::string && tokens_.is(at + 2, "{")) {
+    if (tokens_.is(at, "extern") && at + 2 < end && tokens_[at + 1].kind == TokenKind::string &&
+        tokens_.is(at + 2, "{")) {
       read_scope(at + 3, tokens_.partner(at + 2), scope);
       return tokens_.partner(at + 2) + 1;
     }

@@ -60,7 +60,9 @@ constexpr std::array<Refusal, 9> refused_types = {{
     {"instance_acceleration_structure", "ray tracing is not supported"},
 }};
 
-bool contains(const auto &list, std::string_view word) { return std::find(list.begin(), list.end(), word) != list.end(); }
+bool contains(const auto &list, std::string_view word) {
+  return std::find(list.begin(), list.end(), word) != list.end();
+}
 
 // One attribute of a `[[a(x), b]]` list.
 struct Attribute {
@@ -126,7 +128,8 @@ class KernelFinder {
     }
     for (std::size_t index = 0; index < declarations_.size(); ++index) {
       const Declaration &declaration = declarations_[index];
-      if (declaration.kind == DeclarationKind::explicit_instantiation && is_kernel(declaration)) read_instantiation(index);
+      if (declaration.kind == DeclarationKind::explicit_instantiation && is_kernel(declaration))
+        read_instantiation(index);
     }
     return std::move(kernels_);
   }
@@ -219,7 +222,8 @@ class KernelFinder {
       }
     }
     // A misspelled position would otherwise become a buffer.
-    constexpr std::array<std::string_view, 6> harmless = {"maybe_unused", "clang", "gnu", "raster_order_group", "id", "access"};
+    constexpr std::array<std::string_view, 6> harmless = {"maybe_unused",       "clang", "gnu",
+                                                          "raster_order_group", "id",    "access"};
     if (contains(harmless, tokens_.text(attribute.name))) return;
     fail(attribute.name, "parameter '" + parameter.name + "': kernels have no attribute '" +
                              std::string(tokens_.text(attribute.name)) + "'");
@@ -269,7 +273,8 @@ class KernelFinder {
     if (declaration.parameters != no_token) {
       const std::size_t open = declaration.parameters;
       instantiation.expression = "static_cast<helion_host::thread_end (*)" +
-                                 one_line(tokens_, open, tokens_.partner(open) + 1) + ">(" + instantiation.expression + ")";
+                                 one_line(tokens_, open, tokens_.partner(open) + 1) + ">(" + instantiation.expression +
+                                 ")";
     }
     kernels_.instantiations.push_back(std::move(instantiation));
   }
@@ -284,9 +289,10 @@ class KernelFinder {
     for (std::size_t index = 0; index < kernels_.functions.size(); ++index) {
       const KernelFunction &function = kernels_.functions[index];
       if (function.name != tokens_.text(name)) continue;
-      const bool same_count = instantiation.parameters == no_token ||
-                              split_at_commas(tokens_, instantiation.parameters + 1, tokens_.partner(instantiation.parameters))
-                                      .size() == function.parameters.size();
+      const bool same_count =
+          instantiation.parameters == no_token ||
+          split_at_commas(tokens_, instantiation.parameters + 1, tokens_.partner(instantiation.parameters)).size() ==
+              function.parameters.size();
       const int score = (declarations_[function.declaration].scope == scope ? 2 : 0) + (same_count ? 1 : 0);
       if (score > best_score) {
         best = index;

@@ -31,11 +31,11 @@ struct KernelInstantiation {
   std::size_t function = 0;  // index of the kernel function
   std::string expression;    // C++ expression of the function instantiated
   std::string host_name;
-  TokenRange arguments;      // between < and >
+  TokenRange arguments;  // between < and >
 };
 
 struct Kernels {
-  std::vector<KernelFunction> functions;         // those with a body
+  std::vector<KernelFunction> functions;          // those with a body
   std::vector<std::size_t> forward_declarations;  // indices of declarations
   std::vector<KernelInstantiation> instantiations;
 };
@@ -43,7 +43,8 @@ struct Kernels {
 // Throws SourceError for a kernel that cannot run on the CPU, saying why.
 Kernels find_kernels(const Tokens &tokens, const std::vector<Declaration> &declarations);
 
-// The index of the `void` that is the return type of the kernel declared by `declaration`; no_token where there is none.
+// The index of the `void` that is the return type of the kernel declared by `declaration`; no_token where there is
+// none.
 std::size_t return_type_of(const Tokens &tokens, const Declaration &declaration);
 
 // The ranges between top-level commas of [begin, end), angle brackets respected.

@@ -77,15 +77,15 @@ std::vector<std::string> rewrite_function_constants(const Tokens &tokens, const 
     edits.push_back({begin, end, std::string(end - begin, ' ')});
     const std::size_t semicolon = tokens[constant->semicolon].begin;
     if (defined) {
-      edits.push_back({semicolon, semicolon,
-                       " = static_cast<decltype(" + constant->name + ")>(" + literal(value->second) + ")"});
+      edits.push_back(
+          {semicolon, semicolon, " = static_cast<decltype(" + constant->name + ")>(" + literal(value->second) + ")"});
     } else {
       // A declaration only: its symbol shows up in the object file when code that can run uses the constant.
       undefined.push_back(constant->name);
       const std::size_t start = tokens[declaration.range.begin].begin;
       edits.push_back({start, start, "extern \"C\" "});
-      edits.push_back({semicolon, semicolon,
-                       " __asm__(\"" + std::string(undefined_constant_symbol) + constant->name + "\")"});
+      edits.push_back(
+          {semicolon, semicolon, " __asm__(\"" + std::string(undefined_constant_symbol) + constant->name + "\")"});
     }
   }
   for (std::size_t at = 0; at + 2 < tokens.size(); ++at) {
@@ -146,8 +146,8 @@ class OverloadFilter {
   void drop(const Declaration &kept, const Declaration &dropped) {
     const std::string body = erased(tokens_, dropped.body, tokens_.partner(dropped.body) + 1);
     const std::size_t begin = tokens_[dropped.range.begin].begin;
-    const bool same_text = tokens_.text(kept.range.begin, kept.range.end) ==
-                           tokens_.text(dropped.range.begin, dropped.range.end);
+    const bool same_text =
+        tokens_.text(kept.range.begin, kept.range.end) == tokens_.text(dropped.range.begin, dropped.range.end);
     // The same definition twice is an error of the user's, and clang says so best.
     if (same_text) return;
     if (erased(tokens_, kept.body, tokens_.partner(kept.body) + 1) != body) {
@@ -172,7 +172,8 @@ void drop_address_space_overloads(const Tokens &tokens, const std::vector<Declar
   OverloadFilter(tokens, source, edits).filter(declarations);
 }
 
-// ---- swizzles ---------------------------------------------------------------------------------------------------------
+// ---- swizzles
+// ---------------------------------------------------------------------------------------------------------
 
 std::string swizzle_macros(const Tokens &tokens) {
   std::array<std::set<std::string>, 5> entries;  // by length

@@ -12,7 +12,9 @@ namespace {
   throw SourceError(tokens[token].begin, message);
 }
 
-Edit insertion(std::size_t offset, std::string text) { return {offset, offset, std::move(text)}; }
+Edit insertion(std::size_t offset, std::string text) {
+  return {offset, offset, std::move(text)};
+}
 
 // `1.5h` -> `1.5f16`, which clang takes for _Float16; `1.5bf` -> `bfloat(1.5f)`, which has no suffix in C++.
 void rewrite_number(const Tokens &tokens, std::size_t index, std::vector<Edit> &edits) {
@@ -42,8 +44,9 @@ bool opens_lambda_body(const Tokens &tokens, std::size_t brace, std::size_t begi
       at = tokens.partner(at);
     } else if (word == "]") {
       const std::size_t open = tokens.partner(at);
-      const bool is_subscript = open > begin && (tokens.is_identifier(open - 1) || tokens.is(open - 1, ")") ||
-                                                 tokens.is(open - 1, "]")) && !tokens.is(open - 1, "return");
+      const bool is_subscript =
+          open > begin && (tokens.is_identifier(open - 1) || tokens.is(open - 1, ")") || tokens.is(open - 1, "]")) &&
+          !tokens.is(open - 1, "return");
       if (!is_subscript && !tokens.is_attribute(open)) return true;
       at = open;
     }
@@ -65,7 +68,7 @@ bool opens_nested_function(const Tokens &tokens, std::size_t brace, std::size_t 
 // ---- threadgroup variables ------------------------------------------------------------------------------------------
 
 struct ThreadgroupDeclaration {
-  std::size_t word;       // `threadgroup`
+  std::size_t word;  // `threadgroup`
   std::size_t semicolon;
   std::vector<std::size_t> names;  // of its variables; empty for pointers and references
 };
@@ -184,7 +187,8 @@ void rewrite_kernel_function(const Tokens &tokens, const Declaration &declaratio
       std::size_t stop = at + 1;
       while (stop < end && !tokens.is(stop, ";")) stop = tokens.after_group(stop);
       const std::string comma = stop == at + 1 ? " " : ", ";
-      edits.push_back(insertion(tokens[stop - 1].end, comma + (is_last ? "helion_host::finished" : "helion_host::left")));
+      edits.push_back(
+          insertion(tokens[stop - 1].end, comma + (is_last ? "helion_host::finished" : "helion_host::left")));
     }
   }
   edits.push_back(insertion(tokens[end].begin, "return helion_host::finished; "));

@@ -42,8 +42,7 @@ class Scanner {
   ScannedSource run() {
     rewrite_literals(tokens_, result_.edits);
     drop_address_space_overloads(tokens_, declarations_, source_, result_.edits);
-    result_.undefined_constants =
-        rewrite_function_constants(tokens_, declarations_, request_.constants, result_.edits);
+    result_.undefined_constants = rewrite_function_constants(tokens_, declarations_, request_.constants, result_.edits);
     refuse_variables_outside_kernels();
     for (const std::size_t index : kernels_.forward_declarations) {
       rewrite_kernel_function(tokens_, declarations_[index], result_.edits);
@@ -121,9 +120,9 @@ class Scanner {
     const std::size_t end = tokens_[declaration.range.end - 1].end;
     std::vector<TokenRange> roots;
     if (!instantiation.arguments.empty()) roots.push_back(instantiation.arguments);
-    result_.edits.push_back({begin, end,
-                             entry(instantiation.function, instantiation.expression, instantiation.host_name, roots,
-                                   declaration.scope)});
+    result_.edits.push_back(
+        {begin, end,
+         entry(instantiation.function, instantiation.expression, instantiation.host_name, roots, declaration.scope)});
   }
 
   // Defines the table entry of one kernel, and notes its name for the tail.
@@ -170,6 +169,8 @@ class Scanner {
 
 }  // namespace
 
-ScannedSource scan_msl(const MslSource &source, const CompileRequest &request) { return Scanner(source, request).run(); }
+ScannedSource scan_msl(const MslSource &source, const CompileRequest &request) {
+  return Scanner(source, request).run();
+}
 
 }  // namespace helion_msl

@@ -11,9 +11,9 @@
 namespace helion_msl {
 
 struct ScannedSource {
-  std::vector<Edit> edits;                      // of the flat text
-  std::string head;                             // goes before the text: #define lines that the headers read
-  std::string tail;                             // goes after it: the table of kernels
+  std::vector<Edit> edits;  // of the flat text
+  std::string head;         // goes before the text: #define lines that the headers read
+  std::string tail;         // goes after it: the table of kernels
   std::vector<std::string> kernel_names;
   std::vector<std::string> undefined_constants;  // function constants without a value: they may not be used
 };

@@ -239,7 +239,7 @@ std::string MslSource::report(const std::vector<Diagnostic> &diagnostics) const 
 }
 
 std::string MslSource::excerpt(const std::vector<Position> &errors) const {
-  constexpr std::uint32_t context = 2;   // lines before and after
+  constexpr std::uint32_t context = 2;  // lines before and after
   constexpr std::size_t most_lines = 60;
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::size_t> shown;  // (file, line) -> column of an error or 0
   for (const Position &error : errors) {

@@ -1,8 +1,8 @@
 // MSL text on its way to the compiler, and the way back: which line of the user's text a diagnostic is about.
 //
 // Three texts are involved. The *original* is the user's. The *flat* text is the original after clang's preprocessor,
-// or the original itself where there is nothing to preprocess; tokens are taken from it. The *rewritten* text is the flat
-// text after edits that keep its lines, and is what clang compiles.
+// or the original itself where there is nothing to preprocess; tokens are taken from it. The *rewritten* text is the
+// flat text after edits that keep its lines, and is what clang compiles.
 #pragma once
 
 #include <cstddef>

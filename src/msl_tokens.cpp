@@ -6,17 +6,22 @@
 namespace helion_msl {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 // Bytes of UTF-8 sequences count as letters, as clang takes them.
 bool is_identifier_start(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '$' || static_cast<unsigned char>(c) >= 0x80;
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '$' ||
+         static_cast<unsigned char>(c) >= 0x80;
 }
-bool is_identifier_part(char c) { return is_identifier_start(c) || is_digit(c); }
+bool is_identifier_part(char c) {
+  return is_identifier_start(c) || is_digit(c);
+}
 
 // `>>` is not among them: whether it shifts or closes two template argument lists is for the reader to decide.
-constexpr std::array<std::string_view, 25> long_punctuators = {"<<=", "...", "->*", "::", "->", "<<", "<=", ">=", "==",
-                                                               "!=",  "&&",  "||",  "+=", "-=", "*=", "/=", "%=", "&=",
-                                                               "|=",  "^=",  "++",  "--", "##", ".*", "<:"};
+constexpr std::array<std::string_view, 25> long_punctuators = {
+    "<<=", "...", "->*", "::", "->", "<<", "<=", ">=", "==", "!=", "&&", "||", "+=",
+    "-=",  "*=",  "/=",  "%=", "&=", "|=", "^=", "++", "--", "##", ".*", "<:"};
 
 class Tokenizer {
  public:
@@ -170,7 +175,9 @@ class Tokenizer {
   std::vector<Token> tokens_;
 };
 
-char closing_bracket(char c) { return c == '(' ? ')' : c == '[' ? ']' : c == '{' ? '}' : '\0'; }
+char closing_bracket(char c) {
+  return c == '(' ? ')' : c == '[' ? ']' : c == '{' ? '}' : '\0';
+}
 
 // The one character that an escape sequence at `body[at]` (after the backslash) stands for; numeric ones are left out
 // of names by everyone, so they stay as they are written.
@@ -207,7 +214,7 @@ void Tokens::match_brackets() {
       const char expected = closing_bracket(source_[opening.begin]);
       if (expected != c) {
         throw SourceError(opening.begin, std::string("this ") + source_[opening.begin] + " is not closed: a " + c +
-                                            " stands where its " + expected + " should be");
+                                             " stands where its " + expected + " should be");
       }
       token.partner = open.back();
       opening.partner = index;

@@ -1,4 +1,5 @@
-// Tokens of Metal Shading Language text. MSL is C++, so these are C++'s tokens; what a token means is decided elsewhere.
+// Tokens of Metal Shading Language text. MSL is C++, so these are C++'s tokens; what a token means is decided
+// elsewhere.
 #pragma once
 
 #include <cstddef>
@@ -11,12 +12,12 @@
 namespace helion_msl {
 
 enum class TokenKind : std::uint8_t {
-  identifier,   // keywords too
+  identifier,  // keywords too
   number,
-  string,       // also raw strings, with prefix and suffix
+  string,  // also raw strings, with prefix and suffix
   character,
   punctuator,
-  directive,    // a whole preprocessor line, splices included
+  directive,  // a whole preprocessor line, splices included
 };
 
 struct Token {
@@ -50,13 +51,12 @@ class Tokens {
   }
   // The text from the first byte of token `first` to the last of token `last - 1`, comments in between included.
   std::string_view text(std::size_t first, std::size_t last) const {
-    return first >= last ? std::string_view() : source_.substr(tokens_[first].begin, tokens_[last - 1].end - tokens_[first].begin);
+    return first >= last ? std::string_view()
+                         : source_.substr(tokens_[first].begin, tokens_[last - 1].end - tokens_[first].begin);
   }
   // Out of range is no token: is() is false there.
   bool is(std::size_t index, std::string_view spelling) const { return index < size() && text(index) == spelling; }
-  bool is_identifier(std::size_t index) const {
-    return index < size() && tokens_[index].kind == TokenKind::identifier;
-  }
+  bool is_identifier(std::size_t index) const { return index < size() && tokens_[index].kind == TokenKind::identifier; }
   // Index of the bracket that belongs to the one at `index`.
   std::size_t partner(std::size_t index) const { return tokens_[index].partner; }
   // Index just after the bracketed group that starts at `index`, or after the token where none starts there.

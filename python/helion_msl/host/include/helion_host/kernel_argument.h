@@ -52,9 +52,10 @@ struct stored {
 // Parameters of kernels are pointers and references; anything else needs an attribute of its own.
 template <class Parameter>
 struct argument_traits {
-  static_assert(sizeof(Parameter) == 0,
-                "a parameter passed by value needs an attribute such as [[thread_position_in_grid]]; declare a value that "
-                "the caller supplies as `constant T &`");
+  static_assert(
+      sizeof(Parameter) == 0,
+      "a parameter passed by value needs an attribute such as [[thread_position_in_grid]]; declare a value that "
+      "the caller supplies as `constant T &`");
 };
 template <class T>
 struct argument_traits<T *> {

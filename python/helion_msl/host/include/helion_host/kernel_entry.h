@@ -1,5 +1,5 @@
-// From a kernel's C++ function to its entry in the table of abi.h. The scanner of the extension writes, behind each kernel,
-// where each of its parameters comes from; their types are taken from the function itself.
+// From a kernel's C++ function to its entry in the table of abi.h. The scanner of the extension writes, behind each
+// kernel, where each of its parameters comes from; their types are taken from the function itself.
 #pragma once
 
 #include "abi.h"
@@ -74,7 +74,8 @@ inline constexpr bool is_position = requires { Input::kind; };
 template <class Input>
 inline constexpr bool is_absent = requires { Input::is_absent; };
 
-// ---- Limits -----------------------------------------------------------------------------------------------------------
+// ---- Limits
+// -----------------------------------------------------------------------------------------------------------
 
 template <auto n>
 struct max_total_threads {
@@ -95,14 +96,19 @@ struct limits {
   static constexpr void add_to(helion_host_kernel &entry) { (Limits::add_to(entry), ...); }
 };
 
-// ---- Positions --------------------------------------------------------------------------------------------------------
+// ---- Positions
+// --------------------------------------------------------------------------------------------------------
 
 struct triple {
   uint32 x, y, z;
   HELION_MSL_FUNC constexpr uint32 product() const { return x * y * z; }
 };
-HELION_MSL_FUNC constexpr triple operator*(triple a, triple b) { return {a.x * b.x, a.y * b.y, a.z * b.z}; }
-HELION_MSL_FUNC constexpr triple operator+(triple a, triple b) { return {a.x + b.x, a.y + b.y, a.z + b.z}; }
+HELION_MSL_FUNC constexpr triple operator*(triple a, triple b) {
+  return {a.x * b.x, a.y * b.y, a.z * b.z};
+}
+HELION_MSL_FUNC constexpr triple operator+(triple a, triple b) {
+  return {a.x + b.x, a.y + b.y, a.z + b.z};
+}
 
 // The place of one thread, in scalars that clang keeps in registers.
 struct place {
@@ -114,7 +120,9 @@ struct place {
   uint32 index;         // of the thread in the threadgroup
 };
 
-HELION_MSL_FUNC constexpr uint32 divide_up(uint32 a, uint32 b) { return (a + b - 1) / b; }
+HELION_MSL_FUNC constexpr uint32 divide_up(uint32 a, uint32 b) {
+  return (a + b - 1) / b;
+}
 
 template <position_kind kind>
 HELION_MSL_FUNC constexpr auto value_of(const place &at) {
@@ -317,8 +325,8 @@ struct kernel_entry {
     at.threads = as_triple(launch->threads_per_threadgroup);
     for (helion_host_u64 index = begin; index != end; ++index) {
       const helion_host_u64 row = index / at.threadgroups.x;
-      at.group = {static_cast<uint32>(index % at.threadgroups.x),
-                        static_cast<uint32>(row % at.threadgroups.y), static_cast<uint32>(row / at.threadgroups.y)};
+      at.group = {static_cast<uint32>(index % at.threadgroups.x), static_cast<uint32>(row % at.threadgroups.y),
+                  static_cast<uint32>(row / at.threadgroups.y)};
       run_threadgroup(arguments, at);
     }
   }
@@ -349,9 +357,11 @@ struct kernel_entry {
 
 }  // namespace helion_host
 
-// ---- What the scanner writes ------------------------------------------------------------------------------------------
+// ---- What the scanner writes
+// ------------------------------------------------------------------------------------------
 
-// The linker gathers the entries of this section and marks its beginning and its end; both are null where there are none.
+// The linker gathers the entries of this section and marks its beginning and its end; both are null where there are
+// none.
 #if defined(__APPLE__)
 #define HELION_HOST_THREADGROUP_SECTION "__DATA,helion_tg"
 #define HELION_HOST_SECTION_BEGIN __asm("section$start$__DATA$helion_tg")
@@ -363,15 +373,15 @@ struct kernel_entry {
 #endif
 
 // After the declaration of a threadgroup variable; what follows its name is the kernel that it belongs to.
-#define HELION_HOST_THREADGROUP_VARIABLE(variable, ...)                                                    \
-  static constinit __attribute__((section(HELION_HOST_THREADGROUP_SECTION), used))                         \
-  helion_host_threadgroup_variable helion_host_threadgroup_##variable = {                                   \
+#define HELION_HOST_THREADGROUP_VARIABLE(variable, ...)                                                          \
+  static constinit __attribute__((section(HELION_HOST_THREADGROUP_SECTION),                                      \
+                                  used)) helion_host_threadgroup_variable helion_host_threadgroup_##variable = { \
       &helion_host::kernel_identity<__VA_ARGS__>, sizeof(variable)}
 
-#define HELION_HOST_LIBRARY(kernels, count)                                                                           \
-  extern "C" __attribute__((visibility("hidden"))) const helion_host_threadgroup_variable helion_host_variables_begin[] \
-      HELION_HOST_SECTION_BEGIN;                                                                                      \
-  extern "C" __attribute__((visibility("hidden"))) const helion_host_threadgroup_variable helion_host_variables_end[]   \
-      HELION_HOST_SECTION_END;                                                                                        \
-  extern "C" __attribute__((visibility("default"), used)) const struct helion_host_library helion_host_library = {    \
+#define HELION_HOST_LIBRARY(kernels, count)                                                                        \
+  extern "C" __attribute__((visibility("hidden")))                                                                 \
+  const helion_host_threadgroup_variable helion_host_variables_begin[] HELION_HOST_SECTION_BEGIN;                  \
+  extern "C" __attribute__((visibility("hidden")))                                                                 \
+  const helion_host_threadgroup_variable helion_host_variables_end[] HELION_HOST_SECTION_END;                      \
+  extern "C" __attribute__((visibility("default"), used)) const struct helion_host_library helion_host_library = { \
       HELION_HOST_ABI_VERSION, count, kernels, helion_host_variables_begin, helion_host_variables_end};
