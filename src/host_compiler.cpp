@@ -62,9 +62,8 @@ void append(Arguments &arguments, std::initializer_list<const char *> more) {
 // What both of clang's runs need to read the source alike.
 Arguments language_arguments(const Toolchain &toolchain, MathMode math_mode) {
   Arguments arguments = toolchain.clang;
-  append(arguments, {"-x", "c++", "-std=c++20", "-nostdinc", "-nostdinc++", "-fdeclspec", "-w",
-                     "-fno-caret-diagnostics", "-fno-color-diagnostics", "-ferror-limit=20", "-D__METAL__=1",
-                     "-D__METAL_VERSION__=320", "-D__METAL_MACOS__=1", "-D__HAVE_BFLOAT__=1"});
+  append(arguments, {"-x", "c++", "-std=c++20", "-nostdinc", "-nostdinc++", "-fdeclspec", "-w", "-fno-caret-diagnostics",
+                     "-fno-color-diagnostics", "-ferror-limit=20", "-include", "helion_host/predefined.h"});
 #if defined(__linux__) && defined(__x86_64__)
   // zig's clang makes code for musl by default.
   append(arguments, {"-target", "x86_64-linux-gnu"});

@@ -211,6 +211,11 @@ class KernelFinder {
     if (!parameter.input.empty()) return parameter;
     refuse_type(parameter, range);
     parameter.input = index.empty() ? "helion_host::next_buffer" : "helion_host::buffer<" + index + ">";
+    for (std::size_t at = range.begin; at < range.end; ++at) {
+      if (!tokens_.is(at, "constant")) continue;
+      parameter.input = "helion_host::in_constant_memory<" + parameter.input + ">";
+      break;
+    }
     if (!condition.empty()) parameter.input = "helion_host::optional<" + parameter.input + ", " + condition + ">";
     return parameter;
   }

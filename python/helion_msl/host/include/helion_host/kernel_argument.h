@@ -5,6 +5,11 @@
 #include "platform.h"
 #include "scalar.h"
 
+namespace metal {
+template <class T>
+struct atomic;
+}  // namespace metal
+
 namespace helion_host {
 
 template <class T>
@@ -47,6 +52,15 @@ constexpr helion_host_scalar scalar_of() {
 template <class T>
 struct stored {
   using type = T;
+};
+
+template <class T>
+struct stored<metal::atomic<T>> {
+  using type = T;
+};
+template <>
+struct stored<metal::atomic<bool>> {
+  using type = uint32;  // atomic_bool has 4 bytes
 };
 
 // Parameters of kernels are pointers and references; anything else needs an attribute of its own.

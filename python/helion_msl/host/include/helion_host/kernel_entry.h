@@ -58,13 +58,17 @@ struct buffer {
 struct next_buffer {
   static constexpr int index = next_index;
 };
+// A buffer of `constant` memory.
+template <class Input>
+struct in_constant_memory : Input {
+  static constexpr bool is_constant = true;
+};
 // A buffer that is there where a function constant is true.
 template <class Input, bool is_present>
 struct optional : Input {};
 template <class Input>
 struct optional<Input, false> {
   static constexpr int index = no_index;
-  static constexpr bool is_absent = true;
 };
 
 template <class Input>
@@ -72,7 +76,7 @@ inline constexpr bool is_buffer = Input::index != no_index;
 template <class Input>
 inline constexpr bool is_position = requires { Input::kind; };
 template <class Input>
-inline constexpr bool is_absent = requires { Input::is_absent; };
+inline constexpr bool is_constant = requires { Input::is_constant; };
 
 // ---- Limits
 // -----------------------------------------------------------------------------------------------------------
@@ -219,11 +223,40 @@ struct buffer_indices {
 template <auto Function>
 inline constexpr char kernel_identity = 0;
 
+// ---- Parameters of one launch
+// -----------------------------------------------------------------------------------------
+
+template <int i, class Parameter, class Input>
+struct bound_parameter {
+  void *address;
+  HELION_MSL_FUNC explicit bound_parameter(void *argument) : address(argument) {}
+  HELION_MSL_FUNC Parameter get(const place &) const { return argument_value<Parameter>(address); }
+};
+template <int i, class Parameter, class Input>
+  requires is_position<Input>
+struct bound_parameter<i, Parameter, Input> {
+  HELION_MSL_FUNC explicit bound_parameter(void *) {}
+  HELION_MSL_FUNC Parameter get(const place &at) const { return position_as<Parameter>(value_of<Input::kind>(at)); }
+};
+// Nothing changes `constant` memory during a launch. A copy lets clang see that: stores through other parameters could
+// change the original, so that it would be read again by every thread.
+template <class T>
+inline constexpr bool is_small = __is_trivially_copyable(T) && !__is_array(T) && sizeof(T) <= 64;
+template <int i, class T, class Input>
+  requires(is_constant<Input> && is_small<T>)
+struct bound_parameter<i, const T &, Input> {
+  T value;
+  HELION_MSL_FUNC explicit bound_parameter(void *argument) : value(*static_cast<const T *>(argument)) {}
+  HELION_MSL_FUNC const T &get(const place &) const { return value; }
+};
+
 template <class... Inputs>
 struct inputs {};
 
-template <auto Function, class Kernel, bool needs_stacks>
-struct kernel_entry;
+template <class T, T... i>
+struct sequence {};
+template <int count>
+using sequence_of = __make_integer_seq<sequence, int, count>;
 
 template <class Function, class Inputs>
 struct signature;
@@ -247,23 +280,21 @@ struct signature<thread_end (*)(Parameters...), inputs<Inputs...>> {
     return table;
   }
 
-  // The arguments as the kernel's parameters see them, read before its loops.
-  struct bound {
-    void *addresses[indices.buffers + 1];
-    HELION_MSL_FUNC explicit bound(const helion_host_launch &launch) {
-      for (int i = 0; i < indices.buffers; ++i) addresses[i] = launch.arguments[i];
+  template <class Sequence>
+  struct bound_parameters;
+  template <int... i>
+  struct bound_parameters<sequence<int, i...>> : bound_parameter<i, Parameters, Inputs>... {
+    HELION_MSL_FUNC explicit bound_parameters(const helion_host_launch &launch)
+        : bound_parameter<i, Parameters, Inputs>(address_of<i, Inputs>(launch))... {}
+
+    template <auto Function>
+    HELION_MSL_FUNC thread_end call(const place &at) const {
+      return Function(bound_parameter<i, Parameters, Inputs>::get(at)...);
     }
   };
-
-  template <auto Function>
-  HELION_MSL_FUNC static thread_end call(const bound &arguments, const place &at) {
-    return call_with<Function>(arguments, at, __make_integer_seq<sequence, int, count>());
-  }
+  using bound = bound_parameters<sequence_of<count>>;
 
  private:
-  template <class T, T... i>
-  struct sequence {};
-
   template <class Parameter, class Input>
   static constexpr void add_argument(argument_table &table, int i, const char *const *names) {
     if constexpr (is_buffer<Input>) {
@@ -272,22 +303,18 @@ struct signature<thread_end (*)(Parameters...), inputs<Inputs...>> {
     }
   }
 
-  template <auto Function, int... i>
-  HELION_MSL_FUNC static thread_end call_with(const bound &arguments, const place &at, sequence<int, i...>) {
-    return Function(value<Parameters, Inputs, i>(arguments, at)...);
-  }
-
-  template <class Parameter, class Input, int i>
-  HELION_MSL_FUNC static constexpr Parameter value(const bound &arguments, const place &at) {
-    if constexpr (is_position<Input>) {
-      return position_as<Parameter>(value_of<Input::kind>(at));
-    } else if constexpr (is_absent<Input>) {
-      return argument_value<Parameter>(nullptr);
+  template <int i, class Input>
+  HELION_MSL_FUNC static void *address_of(const helion_host_launch &launch) {
+    if constexpr (is_buffer<Input>) {
+      return launch.arguments[indices.slot(i)];
     } else {
-      return argument_value<Parameter>(arguments.addresses[indices.slot(i)]);
+      return nullptr;
     }
   }
 };
+
+// ---- The entry
+// ----------------------------------------------------------------------------------------------------------
 
 template <auto Function, class Kernel, bool needs_stacks>
 struct kernel_entry {
@@ -315,7 +342,7 @@ struct kernel_entry {
     at.local = as_triple(position->thread_position);
     at.global = at.group * at.threads + at.local;
     at.index = position->thread_index;
-    return parameters::template call<Function>(arguments, at);
+    return arguments.template call<Function>(at);
   }
 
   static void run_threadgroups(const helion_host_launch *launch, helion_host_u64 begin, helion_host_u64 end) {
@@ -348,7 +375,7 @@ struct kernel_entry {
           at.local = {x, y, z};
           at.global = origin + at.local;
           at.index = row + x;
-          parameters::template call<Function>(arguments, at);
+          arguments.template call<Function>(at);
         }
       }
     }
