@@ -19,22 +19,32 @@ std::string last_loader_error() {
   return error != nullptr ? error : "unknown error";
 }
 
+// What kernels will find under the name of an engine's function: the program's own handle stands for the global scope,
+// while RTLD_DEFAULT would also search the extension itself.
+void *find_globally(const char *function) {
+  void *program = dlopen(nullptr, RTLD_NOW);
+  void *found = dlsym(program, function);
+  dlclose(program);
+  return found;
+}
+
 // Kernels find the engine's functions and the C math library in the global scope of the process. Python loads
 // extensions outside of it, so this one moves itself there; its dependencies follow.
 void enter_global_scope() {
+  constexpr const char *name = "helion_host_threadgroup_barrier";
   auto *const own = reinterpret_cast<void *>(&helion_host_threadgroup_barrier);
-  if (dlsym(RTLD_DEFAULT, "helion_host_threadgroup_barrier") != own) {
+  if (find_globally(name) != own) {
     Dl_info info{};
     // The handle is never closed: the extension stays loaded as long as the process.
     if (dladdr(own, &info) == 0 || dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL) == nullptr) {
       throw EngineUnavailableError("cannot make the host engine visible to kernels: " + last_loader_error());
     }
-    if (dlsym(RTLD_DEFAULT, "helion_host_threadgroup_barrier") != own) {
+    if (find_globally(name) != own) {
       throw EngineUnavailableError("another copy of helion_msl is loaded in this process; only one can run kernels");
     }
   }
 #if defined(__linux__)
-  if (dlsym(RTLD_DEFAULT, "sinf") == nullptr) dlopen("libm.so.6", RTLD_NOW | RTLD_GLOBAL);
+  if (find_globally("sinf") == nullptr) dlopen("libm.so.6", RTLD_NOW | RTLD_GLOBAL);
 #endif
 }
 

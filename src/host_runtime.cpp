@@ -1,0 +1,134 @@
+// The host engine: compiles MSL for the CPU and runs it there, with the semantics of a GPU.
+#include <pthread.h>
+
+#include <array>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "engine.h"
+#include "host_compiler.h"
+#include "host_launch.h"
+#include "host_library.h"
+#include "thread_pool.h"
+
+namespace helion_msl {
+
+namespace {
+
+// Launches that cost less than this keep the GIL: giving it up and taking it back costs a tenth of it.
+constexpr double long_launch_nanoseconds = 5e3;
+// Most buffers that a Metal kernel has (Metal Feature Set Tables, "buffer argument table entries").
+constexpr std::size_t max_buffer_count = 31;
+
+// Libraries that are loaded, by everything that decides what is in them: two kernels of one source share a compile.
+class LoadedLibraries {
+ public:
+  std::shared_ptr<const HostLibrary> find(const CompileRequest &request) {
+    const std::lock_guard lock(mutex_);
+    const auto entry = libraries_.find(key_of(request));
+    return entry == libraries_.end() ? nullptr : entry->second.lock();
+  }
+
+  void add(const CompileRequest &request, const std::shared_ptr<const HostLibrary> &library) {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(libraries_, [](const auto &entry) { return entry.second.expired(); });
+    libraries_.insert_or_assign(key_of(request), library);
+  }
+
+  // Around a fork, so that the child never finds the mutex held by a thread that it does not have.
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
+
+ private:
+  using Key = std::tuple<std::string, MathMode, Constants>;
+
+  static Key key_of(const CompileRequest &request) { return {request.source, request.math_mode, request.constants}; }
+
+  std::mutex mutex_;
+  std::map<Key, std::weak_ptr<const HostLibrary>> libraries_;
+};
+
+LoadedLibraries &loaded_libraries() {
+  // Never destroyed: kernels may outlive the static objects of this file.
+  static auto &libraries = *new LoadedLibraries;
+  return libraries;
+}
+
+class HostEngine final : public Engine {
+ public:
+  HostEngine() {
+    pthread_atfork([] { loaded_libraries().lock(); }, [] { loaded_libraries().unlock(); },
+                   [] { loaded_libraries().unlock(); });
+  }
+
+  DeviceKind device() const override { return DeviceKind::cpu; }
+
+  std::string description() override {
+    const unsigned threads = ThreadPool::concurrency();
+    return "host: " + compiler_.description() + ", " + std::to_string(threads) +
+           (threads == 1 ? " thread" : " threads");
+  }
+
+  std::shared_ptr<const CompiledKernel> compile(const CompileRequest &request) override {
+    auto library = loaded_libraries().find(request);
+    if (library == nullptr) {
+      library = load(compiler_.compile(request));
+      loaded_libraries().add(request, library);
+    }
+    return std::make_shared<HostKernel>(std::move(library), request.name);
+  }
+
+  void launch(const CompiledKernel &kernel, std::span<const BoundArgument> arguments, Dimensions grid,
+              Dimensions threads) override {
+    if (arguments.size() <= max_buffer_count) {
+      std::array<void *, max_buffer_count> addresses;
+      return launch(kernel, arguments, addresses.data(), grid, threads);
+    }
+    std::vector<void *> addresses(arguments.size());
+    launch(kernel, arguments, addresses.data(), grid, threads);
+  }
+
+  bool launch_is_long(const CompiledKernel &kernel, Dimensions grid, Dimensions threads) const override {
+    const std::uint64_t total = std::uint64_t{grid.x} * grid.y * grid.z * threads.x * threads.y * threads.z;
+    return static_cast<const HostKernel &>(kernel).cost().estimate(total) > long_launch_nanoseconds;
+  }
+
+  // launch() returns when its kernel has run, and throws the errors of that run.
+  void synchronize() override {}
+  void commit() override {}
+
+ private:
+  static std::shared_ptr<const HostLibrary> load(const std::filesystem::path &path) {
+    // A loaded library needs its file no more; neither does one that cannot be loaded.
+    struct Discard {
+      const std::filesystem::path &path;
+      ~Discard() { HostCompiler::discard(path); }
+    } discard{path};
+    return std::make_shared<HostLibrary>(path);
+  }
+
+  static void launch(const CompiledKernel &kernel, std::span<const BoundArgument> arguments, void **addresses,
+                     Dimensions grid, Dimensions threads) {
+    for (std::size_t index = 0; index < arguments.size(); ++index) {
+      addresses[index] = static_cast<std::byte *>(arguments[index].address) + arguments[index].offset;
+    }
+    const helion_host_launch launch{addresses, {grid.x, grid.y, grid.z}, {threads.x, threads.y, threads.z}};
+    run_launch(static_cast<const HostKernel &>(kernel), launch);
+  }
+
+  HostCompiler compiler_;
+};
+
+}  // namespace
+
+Engine &host_engine() {
+  // Never destroyed: Python may still launch while the process exits.
+  static auto &engine = *new HostEngine;
+  return engine;
+}
+
+}  // namespace helion_msl
