@@ -86,6 +86,9 @@ Arguments code_arguments(MathMode math_mode) {
   append(arguments, {"-fno-strict-aliasing", "-fwrapv"});
   // Which threads wait together is told by the address that a barrier returns to (helion_host/abi.h).
   append(arguments, {"-fno-optimize-sibling-calls"});
+  // The functions that lead to a barrier must be as convergent as the barrier: two calls of one, in the branches of an
+  // `if`, would otherwise be joined before they are inlined.
+  append(arguments, {"-fconvergent-functions"});
 #if defined(__x86_64__)
   append(arguments, {"-march=native", "-Xclang", "-ffloat16-excess-precision=none"});
 #else
