@@ -1,0 +1,323 @@
+// The Metal engine: compiles MSL with Metal and encodes launches into the command encoder that torch itself is using,
+// on torch's queue. docs/metal_runtime.md says why each message is sent where it is sent.
+#include "metal_runtime.h"
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+#include "errors.h"
+#include "metal_library.h"
+#include "metal_newer.h"
+#include "metal_pipeline.h"
+#include "objective_c_text.h"
+#include "objective_c_try.h"
+
+namespace helion_msl {
+namespace {
+
+constexpr std::size_t archives_at_most = 512;
+constexpr NSUInteger placeholder_bytes = 256;  // the largest alignment of a buffer argument
+
+// Runs `body` on `queue` and passes its exception on: none may cross libdispatch's frames. Nothing is allocated.
+template <class Body>
+void run_on(dispatch_queue_t queue, const char *doing, Body &&body) {
+  struct Call {
+    const char *doing;
+    std::remove_reference_t<Body> &body;
+    std::exception_ptr error;
+  } call{doing, body, nullptr};
+  dispatch_sync_f(queue, &call, [](void *context) {
+    auto &running = *static_cast<Call *>(context);
+    try {
+      guard_objective_c<LaunchError>(running.doing, [&running] {
+        @autoreleasepool {
+          running.body();
+        }
+      });
+    } catch (const std::exception &) {
+      running.error = std::current_exception();
+    }
+  });
+  if (call.error) std::rethrow_exception(std::move(call.error));
+}
+
+// torch appends a C++ backtrace to what it throws.
+std::string message_of_torch(const std::exception &error) {
+  const std::string text = error.what();
+  return text.substr(0, text.find("\nException raised from"));
+}
+
+// Why there is no GPU to use, for a torch that says that it has no MPS device.
+std::string reason_for_no_device() {
+  const NSInteger macos = [NSProcessInfo processInfo].operatingSystemVersion.majorVersion;
+  if (macos < 14) return "this is macOS " + std::to_string(macos) + ", and torch's MPS needs macOS 14 or later";
+  const auto device = Retained<id<MTLDevice>>::adopt(MTLCreateSystemDefaultDevice());
+  if (!device) {
+    return "Metal finds no GPU in this session. Sessions without a graphics login, sandboxes, containers and some "
+           "virtual machines have none: log in to the desktop, or run on a physical Mac";
+  }
+  return "torch's MPS does not take the GPU " + text_of(device.get().name);
+}
+
+TorchMps find_available_torch() {
+  TorchMps torch = find_torch_mps();
+  if (!torch.is_available()) {
+    throw EngineUnavailableError("torch has no MPS device: " + reason_for_no_device() +
+                                 ". CPU tensors run on this machine's cores");
+  }
+  return torch;
+}
+
+// Lives as long as the process, since Metal's threads may call a handler after everything else has ended.
+CommandBufferMonitor &command_buffer_monitor() {
+  static auto *monitor = new CommandBufferMonitor;
+  return *monitor;
+}
+
+std::string metal_cache_directory() {
+  const std::string directory = cache_directory_from_environment();
+  return directory.empty() ? directory : directory + "/metal";
+}
+
+std::string from_environment(const char *name) {
+  const char *value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+std::string text_of(const ConstantValue &value) {
+  if (const bool *boolean = std::get_if<bool>(&value)) return *boolean ? "true" : "false";
+  if (const auto *integer = std::get_if<std::int64_t>(&value)) return std::to_string(*integer);
+  char text[40];
+  std::snprintf(text, sizeof text, "%a", std::get<double>(value));  // every bit of it
+  return text;
+}
+
+std::uint32_t commit_every_from_environment(std::uint32_t otherwise) {
+  const std::string text = from_environment("HELION_MSL_COMMIT_EVERY");
+  if (text.empty()) return otherwise;
+  char *end = nullptr;
+  const unsigned long value = std::strtoul(text.c_str(), &end, 10);
+  if (*end != '\0' || text[0] == '-' || value > UINT32_MAX) {
+    throw EngineUnavailableError(
+        "HELION_MSL_COMMIT_EVERY is \"" + text +
+        "\"; it takes the number of launches after which to commit, or 0 to leave it to torch");
+  }
+  return static_cast<std::uint32_t>(value);
+}
+
+}  // namespace
+
+MetalEngine::MetalEngine()
+    : torch_(find_available_torch()),
+      monitor_(command_buffer_monitor()),
+      archives_(metal_cache_directory(), archives_at_most),
+      commit_every_(commit_every_from_environment(64)) {
+  // Not current_stream(), which remembers a stream of this object: the constructor may yet throw.
+  const at::mps::MPSStream *stream = torch_.current_stream();
+  run_on(torch_.dispatch_queue(), "looking for the GPU", [&] {
+    device_ = Retained<id<MTLDevice>>::retain(torch_.device(stream));
+    placeholder_ = Retained<id<MTLBuffer>>::adopt([device_.get() newBufferWithLength:placeholder_bytes
+                                                                             options:MTLResourceStorageModeShared]);
+    is_paravirtual_ = helion_msl::text_of(device_.get().name).find("Paravirtual") != std::string::npos;
+  });
+  if (!device_ || !placeholder_) throw EngineUnavailableError("torch's MPS stream has no usable Metal device");
+}
+
+std::string MetalEngine::description() {
+  @autoreleasepool {
+    return "metal: " + helion_msl::text_of(device_.get().name) + ", MSL " +
+           language_version_name(newest_language_version());
+  }
+}
+
+// Everything that can change the pipeline's code.
+std::string MetalEngine::archive_key(const std::string &expanded, const CompileRequest &request,
+                                     const std::string &kernel) const {
+  std::string key = "metal pipeline 1\n";
+  key += helion_msl::text_of([NSProcessInfo processInfo].operatingSystemVersionString) + "\n";
+  key += helion_msl::text_of(device_.get().name) + " " + helion_msl::text_of(device_.get().architecture.name) + "\n";
+  // Metal instruments the code under validation.
+  key += from_environment("MTL_DEBUG_LAYER") + " " + from_environment("MTL_SHADER_VALIDATION") + "\n";
+  key += std::string(request.math_mode == MathMode::fast ? "fast" : "safe") + " math\n" + kernel + "\n";
+  for (const auto &[name, value] : request.constants) key += name + "=" + text_of(value) + "\n";
+  return key + "\n" + expanded;
+}
+
+std::shared_ptr<const CompiledKernel> MetalEngine::compile(const CompileRequest &request) {
+  std::shared_ptr<const CompiledKernel> kernel;
+  guard_objective_c<MetalCompileError>("compiling", [&] {
+    @autoreleasepool {
+      const std::string expanded = expand_includes(request.source);
+      const auto library = compile_library(device_.get(), request.source, expanded, request.math_mode);
+      const auto function = find_function(library.get(), request.name, request.constants);
+      const std::string name = helion_msl::text_of(function.get().name);
+      kernel = make_kernel(device_.get(), function.get(), archives_, archive_key(expanded, request, name));
+    }
+  });
+  return kernel;
+}
+
+// The stream of this thread. Before torch 2.15 there is one for all.
+MetalStream &MetalEngine::current_stream() {
+  struct Last {
+    at::mps::MPSStream *stream = nullptr;
+    MetalStream *state = nullptr;
+  };
+  static thread_local Last last;
+  at::mps::MPSStream *stream = torch_.current_stream();
+  if (stream == last.stream) return *last.state;
+  const std::lock_guard lock(mutex_);
+  for (const auto &known : streams_) {
+    if (known->stream == stream) {
+      last = {stream, known.get()};
+      return *known;
+    }
+  }
+  auto made = std::make_unique<MetalStream>();
+  made->stream = stream;
+  made->queue = torch_.dispatch_queue();
+  streams_.push_back(std::move(made));
+  last = {stream, streams_.back().get()};
+  return *last.state;
+}
+
+std::vector<MetalStream *> MetalEngine::all_streams() {
+  current_stream();  // so that what torch alone has encoded on this thread's stream is waited for too
+  const std::lock_guard lock(mutex_);
+  std::vector<MetalStream *> streams;
+  for (const auto &stream : streams_) streams.push_back(stream.get());
+  return streams;
+}
+
+// On the queue. torch may have committed its buffer since the last launch, and hides the new one in the same wrapper,
+// so the buffer below is what tells. A finished record means that its address may have been given to a new buffer.
+CommandBufferRecord &MetalEngine::record_of_current_buffer(MetalStream &stream) {
+  id<MTLCommandBuffer> buffer = torch_.command_buffer(stream.stream);
+  if (buffer == nil) throw LaunchError("torch's MPS stream has no command buffer");
+  static const bool is_wrapped = [buffer respondsToSelector:@selector(rootCommandBuffer)];
+  if (is_wrapped) buffer = [(id<HelionMSLCommandBufferWrapper>)buffer rootCommandBuffer];
+  if (stream.command_buffer == buffer && !stream.record->finished.load(std::memory_order_acquire)) {
+    return *stream.record;
+  }
+  std::shared_ptr<GpuTimeRegion> region;
+  {
+    const std::lock_guard lock(mutex_);
+    region = region_;
+  }
+  stream.record = monitor_.follow(buffer, std::move(region));
+  stream.command_buffer = buffer;
+  stream.launches_since_commit = 0;
+  std::erase_if(stream.unfinished, [](const auto &record) { return record->finished.load(std::memory_order_acquire); });
+  stream.unfinished.push_back(stream.record);
+  return *stream.record;
+}
+
+// On the queue. Sends the encoder two messages and one more for each argument.
+void MetalEngine::encode(MetalStream &stream, const MetalKernel &kernel, std::span<const BoundArgument> arguments,
+                         MTLSize grid, MTLSize threads) {
+  CommandBufferRecord &record = record_of_current_buffer(stream);
+  const id<MTLComputeCommandEncoder> encoder = torch_.command_encoder(stream.stream);
+  if (encoder == nil) throw LaunchError("torch's MPS stream has no command encoder");
+  const bool is_labeled = has_labels();
+  if (is_labeled) [encoder pushDebugGroup:kernel.label()];
+  [encoder setComputePipelineState:kernel.state()];
+  const std::vector<ArgumentInfo> &declared = kernel.info().arguments;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const BoundArgument &argument = arguments[i];
+    const NSUInteger index = declared[i].index;
+    if (argument.byte_count > 0) {
+      [encoder setBytes:argument.address length:argument.byte_count atIndex:index];
+    } else if (argument.address != nullptr) {
+      [encoder setBuffer:(id<MTLBuffer>)argument.address offset:argument.offset atIndex:index];
+    } else {
+      [encoder setBuffer:placeholder_.get() offset:0 atIndex:index];
+    }
+  }
+  [encoder dispatchThreadgroups:grid threadsPerThreadgroup:threads];
+  if (is_labeled) [encoder popDebugGroup];
+  ++record.launches;
+  if (kernel.is_first_in(record.serial)) record.add_kernel(kernel.name());
+}
+
+void MetalEngine::launch(const CompiledKernel &kernel, std::span<const BoundArgument> arguments, Dimensions grid,
+                         Dimensions threads) {
+  monitor_.throw_failures();
+  const auto &metal_kernel = static_cast<const MetalKernel &>(kernel);
+  MetalStream &stream = current_stream();
+  run_on(stream.queue, "launching a kernel", [&] {
+    encode(stream, metal_kernel, arguments, MTLSizeMake(grid.x, grid.y, grid.z),
+           MTLSizeMake(threads.x, threads.y, threads.z));
+    const std::uint32_t limit = commit_every();
+    if (++stream.launches_since_commit >= limit && limit > 0) commit_stream(stream);
+  });
+}
+
+// On the queue.
+void MetalEngine::commit_stream(MetalStream &stream) {
+  stream.launches_since_commit = 0;
+  try {
+    torch_.synchronize(stream.stream, TorchSync::commit);
+  } catch (const std::exception &error) {
+    throw KernelError(message_of_torch(error));
+  }
+}
+
+void MetalEngine::commit() {
+  for (MetalStream *stream : all_streams()) {
+    run_on(stream->queue, "committing", [&] { commit_stream(*stream); });
+  }
+}
+
+void MetalEngine::synchronize() {
+  std::string torch_error;
+  for (MetalStream *stream : all_streams()) {
+    std::vector<std::shared_ptr<CommandBufferRecord>> encoded;
+    run_on(stream->queue, "waiting for the GPU", [&] {
+      stream->launches_since_commit = 0;
+      encoded.swap(stream->unfinished);
+      try {
+        torch_.synchronize(stream->stream, TorchSync::commit_and_wait);
+      } catch (const std::exception &error) {
+        // torch reports failed buffers too, without the kernels' names: what the monitor knows goes first.
+        torch_error = message_of_torch(error);
+      }
+    });
+    // torch waits before it throws, but a record of a buffer that it did not commit would never be finished.
+    monitor_.wait(encoded, torch_error.empty() ? CommandBufferMonitor::forever : std::chrono::seconds(1));
+  }
+  monitor_.throw_failures();
+  if (!torch_error.empty()) throw KernelError(torch_error);
+}
+
+std::shared_ptr<GpuTimeRegion> MetalEngine::begin_gpu_time() {
+  auto region = std::make_shared<GpuTimeRegion>();
+  {
+    const std::lock_guard lock(mutex_);
+    if (region_) throw LaunchError("the GPU time of another region is being measured; close that one first");
+    region_ = region;
+  }
+  commit();  // launches from before stay in buffers without the region
+  return region;
+}
+
+double MetalEngine::end_gpu_time(const std::shared_ptr<GpuTimeRegion> &region) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (region_ == region) region_ = nullptr;
+  }
+  synchronize();
+  return region->total();
+}
+
+MetalEngine &the_metal_engine() {
+  // Where this throws, the next call tries again: torch may be imported by then. Never destroyed, as the process's end
+  // may find torch's stream gone.
+  static auto *engine = new MetalEngine;
+  return *engine;
+}
+
+Engine &metal_engine() { return the_metal_engine(); }
+
+}  // namespace helion_msl
