@@ -1,0 +1,16 @@
+"""The translator behind :mod:`helion_msl.walker`, in the order in which a kernel passes through it.
+
+==================  ===============================================================================================
+``source``          where a function's text comes from, and errors that point into it
+``types``           what a value can be: scalars, tensors, threadgroup arrays; promotion and join
+``ir``              the typed intermediate representation
+``fold``            constructors that leave out what does nothing (``x * 1``, ``True and c``)
+``parse_*``         Python AST to IR, one method for each node class; every error about the language is found here
+``intrinsics``      what ``helion_msl.language``, ``math`` and the builtins mean in IR
+``helion_dialect``  the language that Helion's own Metal backend emits
+``infer``           repeats the parse until the types of all variables are stable
+``scopes``          where C++ declares each variable
+``printer``         IR to MSL
+``prelude``         MSL helper functions that printed kernels call
+==================  ===============================================================================================
+"""

@@ -1,0 +1,224 @@
+"""What both halves of the parser share: the state of one pass over a function, names, arguments, temporaries, errors."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from typing import TYPE_CHECKING
+
+from . import fold
+from . import ir
+from . import operators
+from . import values
+from .types import BOOL
+from .types import INT32
+from .types import INT64
+from .types import ScalarType
+from .types import TensorType
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Sequence
+
+    from ..errors import TranslationError
+    from .infer import Variables
+    from .source import Source
+    from .types import Type
+    from .values import Value
+
+MAXIMUM_BUFFERS = 31  # Metal Feature Set Tables, "maximum number of entries in the buffer argument table"
+
+
+class ParserBase:
+    """The state of one pass. A pass is repeated, with the variables of the one before, until no type changes.
+
+    ``assigned`` holds the names that every path to the current statement has assigned; None where no path leads.
+    """
+
+    binary_operators: Mapping[type[ast.operator], operators.BinaryOperator] = operators.PYTHON
+
+    def __init__(
+        self,
+        source: Source,
+        parameters: Mapping[str, Type | ir.Number | None],
+        namespace: Mapping[str, object],
+        variables: Variables,
+        block_dims: tuple[int, int, int] | None,
+    ) -> None:
+        self.source = source
+        self.namespace = namespace
+        self.variables = variables
+        self.block_dims = block_dims
+        self.parameters: dict[str, Value] = {}
+        self.arguments: list[ir.Argument] = []
+        self.threadgroup_arrays: dict[str, ir.ThreadgroupArray] = {}
+        self.assigned: set[str] | None = set()
+        self.index_type = INT32
+        self._sizes: dict[tuple[str, int, int], ir.Argument] = {}
+        for index, (name, described) in enumerate(parameters.items()):
+            self.parameters[name] = self._parameter(name, index, described)
+
+    def _parameter(self, name: str, index: int, described: Type | ir.Number | None) -> Value:
+        if isinstance(described, TensorType):
+            if described.is_large:
+                self.index_type = INT64
+            argument = ir.Argument(name, described, "tensor", index)
+            self.arguments.append(argument)
+            return ir.TensorReference(argument, described)
+        if isinstance(described, ScalarType):
+            argument = ir.Argument(name, described, "scalar", index)
+            self.arguments.append(argument)
+            return ir.ArgumentRead(argument, described)
+        if isinstance(described, bool | int | float):
+            constant = fold.weak_constant(described, name)
+            if constant is not None:
+                return constant
+            raise self.error(self.source.definition, f"the constant {name} = {described} does not fit 64 bits")
+        return values.PythonObject(described)
+
+    # ---- Errors --------------------------------------------------------------------------------------------------------
+
+    def error(self, node: ast.AST, cause: str, remedy: str = "") -> TranslationError:
+        """Return the error that points at a node."""
+        return self.source.error(node, cause, remedy)
+
+    def located(self, node: ast.AST, error: operators.OperatorError) -> TranslationError:
+        """Give the place of a node to an error of the operator tables."""
+        return self.source.error(node, error.cause, error.remedy)
+
+    # ---- Names ---------------------------------------------------------------------------------------------------------
+
+    def visit_Name(self, node: ast.Name) -> Value:
+        """Return what a name stands for: a local variable, a parameter, or an object around the function."""
+        name = node.id
+        if name in self.variables.local_names:
+            return self._read_local(node)
+        if name in self.threadgroup_arrays:
+            array = self.threadgroup_arrays[name]
+            return ir.ThreadgroupArrayReference(array, array.type)
+        if name in self.parameters:
+            return self.parameters[name]
+        if name in self.namespace:
+            return self.outer_value(node, self.namespace[name])
+        if hasattr(builtins, name):
+            return values.PythonObject(getattr(builtins, name))
+        return self.unknown_name(node)
+
+    def unknown_name(self, node: ast.Name) -> Value:
+        """Refuse a name that nothing defines; dialects give some a meaning."""
+        hint = f"write ml.{node.id}, after `from helion_msl import language as ml`" if self._is_language(node.id) else ""
+        raise self.error(node, f"the name `{node.id}` is not defined", hint)
+
+    @staticmethod
+    def _is_language(name: str) -> bool:
+        from .. import language
+
+        return name in language._THREAD_VALUES or hasattr(language, name)
+
+    def _read_local(self, node: ast.Name) -> Value:
+        if node.id in self.threadgroup_arrays:
+            array = self.threadgroup_arrays[node.id]
+            return ir.ThreadgroupArrayReference(array, array.type)
+        if self.assigned is not None and node.id not in self.assigned:
+            if not self.variables.is_known(node.id):
+                raise self.error(node, f"`{node.id}` is used before it is assigned", "assign it first")
+            raise self.error(
+                node,
+                f"`{node.id}` is not assigned on every path that leads here",
+                f"assign it before the branch or loop that assigns it (line {self.variables.line_of(node.id)})",
+            )
+        return self.variables.read(node.id)
+
+    def outer_value(self, node: ast.AST, value: object) -> Value:
+        """Return a global or a captured variable: numbers become constants, tensors are refused."""
+        from ..language import DType
+
+        if isinstance(value, bool | int | float):
+            constant = fold.weak_constant(value, node.id if isinstance(node, ast.Name) else None)
+            if constant is None:
+                raise self.error(node, f"the constant {value} does not fit 64 bits")
+            return constant
+        if isinstance(value, tuple):
+            return values.TupleValue(tuple(self.outer_value(node, item) for item in value))
+        if isinstance(value, list | dict | set):
+            raise self.error(
+                node, f"a {type(value).__name__} outside the kernel cannot be read in it", "use a tuple of numbers"
+            )
+        if not isinstance(value, DType) and hasattr(value, "__dlpack__"):
+            raise self.error(node, "a tensor outside the kernel cannot be read in it", "pass it as an argument")
+        return values.PythonObject(value)
+
+    # ---- Arguments that the launch adds ---------------------------------------------------------------------------------
+
+    def size_of(self, tensor: ir.TensorReference, dimension: int) -> ir.Expression:
+        """Return the size of a dimension: a constant where it is fixed, else an argument that the launch fills."""
+        fixed = tensor.type.sizes[dimension] if tensor.type.sizes is not None else None
+        return self._measure("size", tensor, dimension, fixed)
+
+    def stride_of(self, tensor: ir.TensorReference, dimension: int) -> ir.Expression:
+        """Return the stride of a dimension in elements."""
+        if tensor.type.strides is not None:
+            return self._measure("stride", tensor, dimension, tensor.type.strides[dimension])
+        stride: ir.Expression = ir.Constant(1, self.index_type, False)
+        for inner in range(tensor.type.rank - 1, dimension, -1):
+            stride = fold.multiply(stride, fold.convert(self.size_of(tensor, inner), self.index_type))
+        return stride
+
+    def _measure(self, kind: str, tensor: ir.TensorReference, dimension: int, fixed: int | None) -> ir.Expression:
+        if fixed is not None:
+            return fold.integer(fixed)
+        owner = tensor.argument
+        key = (kind, owner.parameter, dimension)
+        argument = self._sizes.get(key)
+        if argument is None:
+            name = f"{owner.name}_{kind}_{dimension}"
+            argument = ir.Argument(name, self.index_type, "size", owner.parameter, dimension)
+            if kind == "stride":
+                argument.kind = "stride"
+            self._sizes[key] = argument
+            self.arguments.append(argument)
+        return ir.ArgumentRead(argument, self.index_type, is_non_negative=kind == "size")
+
+    # ---- Values that an expression needs twice ---------------------------------------------------------------------------
+
+    def kept(self, node: ast.AST, value: ir.Expression, name: str = "value") -> tuple[ir.Expression, ir.Expression]:
+        """Return a value twice: to be evaluated first, and to be used again; itself where nothing is gained."""
+        if ir.is_simple(value) and not ir.has_effect(value):
+            return value, value
+        temporary = ir.Variable(name, value.type, self.source.line(node), is_temporary=True)
+        temporary.is_non_negative = ir.is_non_negative(value)
+        return ir.AssignExpression(temporary, value, value.type), ir.Read(temporary, value.type)
+
+    def ordered(self, node: ast.AST, parts: Sequence[ir.Expression]) -> list[ir.Expression]:
+        """Return operands so that C++ evaluates them from left to right where one of them has an effect."""
+        ordered = list(parts)
+        for index in range(len(ordered) - 1, 0, -1):
+            if not ir.has_effect(ordered[index]):
+                continue
+            for earlier in range(index):
+                part = ordered[earlier]
+                if isinstance(part, ir.Constant | ir.Read) or not isinstance(part.type, ScalarType):
+                    continue
+                first, again = self.kept(node, part, "operand")
+                if first is not again:
+                    ordered[earlier] = again
+                    ordered[index] = ir.Sequence(first, ordered[index], ordered[index].type)
+            # Later effects have been moved behind all of these; what remains is in order.
+        return ordered
+
+    def join_assigned(self, *paths: set[str] | None) -> set[str] | None:
+        """Return the names assigned on every one of these paths that leads anywhere."""
+        live = [path for path in paths if path is not None]
+        return set.intersection(*live) if live else None
+
+    def truth_of(self, node: ast.AST, value: Value) -> ir.Expression:
+        """Return Python's truth value of a value."""
+        if isinstance(value, values.PythonObject):
+            return ir.Constant(bool(value.value), BOOL)
+        if isinstance(value, values.TupleValue):
+            return ir.Constant(bool(value.items), BOOL)
+        if not values.is_expression(value) or not isinstance(value.type, ScalarType):
+            raise self.error(
+                node, f"{values.describe(value)} has no truth value", "compare an element: `if x[i] != 0:`"
+            )
+        return fold.truth(value)

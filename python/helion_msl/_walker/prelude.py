@@ -1,0 +1,224 @@
+"""MSL helper functions that printed kernels call; a kernel carries those it uses, and what they use.
+
+Operands of a helper have the same type, and floating-point helpers take float: the parser converts.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from .prelude_reductions import SNIPPETS as _REDUCTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NAMESPACE = "helion_msl::"
+
+_ARITHMETIC = {
+    "divide": """
+// C++'s integer division. Zero divisors give 0: lanes that are masked off divide by what they did not load. The
+// lowest number divided by -1 overflows to itself; both trap on some processors.
+template <typename T>
+inline T divide(T a, T b) {
+  if (b == T(0)) {
+    return T(0);
+  }
+  return b < T(0) && b + T(1) == T(0) ? T(0) - a : a / b;
+}""",
+    "remainder": """
+template <typename T>
+inline T remainder(T a, T b) {
+  return b == T(0) || (b < T(0) && b + T(1) == T(0)) ? T(0) : a % b;
+}""",
+    "floor_divide": """
+// Python's `//`.
+template <typename T>
+inline T floor_divide(T a, T b) {
+  T quotient = divide(a, b);
+  return remainder(a, b) != T(0) && (a < T(0)) != (b < T(0)) ? quotient - T(1) : quotient;
+}
+inline float floor_divide(float a, float b) {
+  if (b == 0.0f) {
+    return a / b;
+  }
+  float rest = metal::fmod(a, b);
+  float quotient = (a - rest) / b;
+  if (rest != 0.0f && (rest < 0.0f) != (b < 0.0f)) {
+    quotient -= 1.0f;
+  }
+  if (quotient == 0.0f) {
+    return metal::copysign(0.0f, a / b);
+  }
+  float whole = metal::floor(quotient);
+  return quotient - whole > 0.5f ? whole + 1.0f : whole;
+}""",
+    "floor_remainder": """
+// Python's `%`: the sign is the divisor's.
+template <typename T>
+inline T floor_remainder(T a, T b) {
+  T rest = remainder(a, b);
+  return rest != T(0) && (rest < T(0)) != (b < T(0)) ? rest + b : rest;
+}
+inline float floor_remainder(float a, float b) {
+  float rest = metal::fmod(a, b);
+  if (rest == 0.0f) {
+    return metal::copysign(rest, b);
+  }
+  return (rest < 0.0f) != (b < 0.0f) ? rest + b : rest;
+}""",
+    "power": """
+template <typename T>
+inline T power(T base, int exponent) {
+  T result = T(1);
+  while (exponent > 0) {
+    if ((exponent & 1) != 0) {
+      result *= base;
+    }
+    base *= base;
+    exponent >>= 1;
+  }
+  return result;
+}""",
+    "compare": """
+// -1, 0 or 1 for two integers that no common type holds.
+inline int compare(long a, ulong b) {
+  if (a < 0L || ulong(a) < b) {
+    return -1;
+  }
+  return ulong(a) == b ? 0 : 1;
+}""",
+    "maximum": """
+// NaN where either operand is NaN.
+template <typename T>
+inline T maximum(T a, T b) {
+  return a > b || a != a ? a : b;
+}""",
+    "minimum": """
+template <typename T>
+inline T minimum(T a, T b) {
+  return a < b || a != a ? a : b;
+}""",
+    "larger": """
+// Python's max(a, b).
+template <typename T>
+inline T larger(T a, T b) {
+  return b > a ? b : a;
+}""",
+    "smaller": """
+// Python's min(a, b).
+template <typename T>
+inline T smaller(T a, T b) {
+  return b < a ? b : a;
+}""",
+    "sign": """
+template <typename T>
+inline T sign(T x) {
+  return x > T(0) ? T(1) : x < T(0) ? T(-1) : x == x ? T(0) : x;
+}""",
+}
+
+_FUNCTIONS = {
+    "sigmoid": """
+inline float sigmoid(float x) {
+  return 1.0f / (1.0f + metal::precise::exp(-x));
+}""",
+    "expm1": """
+// exp(x) - 1 without cancellation: the error of u = exp(x) is undone by dividing by log(u) (W. Kahan).
+inline float expm1(float x) {
+  float u = metal::precise::exp(x);
+  if (u == 1.0f) {
+    return x;
+  }
+  float rest = u - 1.0f;
+  return rest == -1.0f || u == INFINITY ? rest : rest * (x / metal::precise::log(u));
+}""",
+    "log1p": """
+// log(1 + x) without cancellation, by the same correction.
+inline float log1p(float x) {
+  float u = 1.0f + x;
+  if (u == 1.0f || u == INFINITY) {
+    return x;
+  }
+  return metal::precise::log(u) * (x / (u - 1.0f));
+}""",
+    "erfc": """
+// exp(x * x) * erfc(x) for x from 1 on: a polynomial in 1 / (1 + x / 2), relative error 3e-7.
+inline float scaled_erfc(float x) {
+  float u = 1.0f / (1.0f + 0.5f * x);
+  float p = 0.08207209f;
+  p = metal::fma(p, u, -0.18890665f);
+  p = metal::fma(p, u, 0.03045216f);
+  p = metal::fma(p, u, 0.1011661f);
+  p = metal::fma(p, u, 0.1600031f);
+  p = metal::fma(p, u, 0.25239614f);
+  p = metal::fma(p, u, 0.28109136f);
+  p = metal::fma(p, u, 0.28218964f);
+  p = metal::fma(p, u, -3.7009945e-06f);
+  float square = x * x;
+  return p * metal::precise::exp(-square) * (1.0f - metal::fma(x, x, -square));
+}
+// erf(x) for x between -1 and 1: x times a polynomial in x * x, relative error 2e-7.
+inline float central_erf(float x) {
+  float t = x * x;
+  float p = 7.847259e-05f;
+  p = metal::fma(p, t, -0.0008008189f);
+  p = metal::fma(p, t, 0.005188099f);
+  p = metal::fma(p, t, -0.026853692f);
+  p = metal::fma(p, t, 0.112835824f);
+  p = metal::fma(p, t, -0.37612626f);
+  p = metal::fma(p, t, 1.1283791f);
+  return x * p;
+}
+inline float erfc(float x) {
+  float size = metal::abs(x);
+  if (size < 1.0f) {
+    return 1.0f - central_erf(x);
+  }
+  float tail = size > 10.5f ? 0.0f : scaled_erfc(size);
+  return x != x ? x : x < 0.0f ? 2.0f - tail : tail;
+}""",
+    "erf": """
+inline float erf(float x) {
+  float size = metal::abs(x);
+  if (size < 1.0f) {
+    return central_erf(x);
+  }
+  return x != x ? x : metal::copysign(1.0f - (size > 4.0f ? 0.0f : scaled_erfc(size)), x);
+}""",
+}
+
+# In the order in which they are printed: what is used stands before what uses it.
+_SNIPPETS = {**_ARITHMETIC, **_FUNCTIONS, **_REDUCTIONS}
+_REQUIRED_BY_NAME = {"central_erf": "erfc", "scaled_erfc": "erfc"}
+
+
+@lru_cache(maxsize=None)
+def _needs(name: str) -> frozenset[str]:
+    code = re.sub("//.*", "", _SNIPPETS[name])
+    words = set(re.findall(r"(?<!metal::)\b(\w+)(?=[(<])", code))
+    found = {known for known in _SNIPPETS if known in words and known != name}
+    found |= {snippet for word, snippet in _REQUIRED_BY_NAME.items() if word in words and snippet != name}
+    return frozenset(found)
+
+
+def text(used: Iterable[str]) -> str:
+    """Return the helpers with these qualified names and all that they need, in a namespace; empty for none."""
+    wanted: set[str] = set()
+    pending = [name.removeprefix(NAMESPACE) for name in used if name.startswith(NAMESPACE)]
+    while pending:
+        name = pending.pop()
+        if name not in wanted:
+            wanted.add(name)
+            pending += _needs(name)
+    if not wanted:
+        return ""
+    snippets = [_SNIPPETS[name].strip() for name in _SNIPPETS if name in wanted]
+    return "namespace helion_msl {\n" + "\n".join(snippets) + "\n}  // namespace helion_msl"
+
+
+def includes(used: Iterable[str]) -> list[str]:
+    """Return the `#include` lines for the functions of PyTorch's headers among these names."""
+    special = any(name.startswith("c10::") for name in used)
+    return ["#include <c10/metal/utils.h>", "#include <c10/metal/special_math.h>"] if special else []

@@ -1,0 +1,192 @@
+"""MSL helpers that combine values of several threads.
+
+A reduction group is a run of ``span`` threads with consecutive lanes. Up to 32 it lies inside one simdgroup and is folded
+by shuffles; above, it is a whole number of simdgroups, each of which leaves its part in threadgroup memory and then folds
+all parts, so that every thread has the result after two barriers. The first barrier keeps a call in a loop from
+overwriting parts that other threads still read.
+
+All threads of the groups must reach the call. NaN wins in maximum and minimum; among equal extremes the lowest index.
+"""
+
+from __future__ import annotations
+
+_SHUFFLES = {
+    "wide": """
+// Metal has no 64-bit simdgroup operations: the halves travel separately.
+inline uint2 wide(long x) {
+  return as_type<uint2>(x);
+}
+inline uint2 wide(ulong x) {
+  return as_type<uint2>(x);
+}""",
+    "simd_shuffle_xor": """
+template <typename T>
+inline T simd_shuffle_xor(T x, uint mask) {
+  return metal::simd_shuffle_xor(x, ushort(mask));
+}
+inline long simd_shuffle_xor(long x, uint mask) {
+  return as_type<long>(uint2(metal::simd_shuffle_xor(wide(x).x, ushort(mask)), metal::simd_shuffle_xor(wide(x).y, ushort(mask))));
+}
+inline ulong simd_shuffle_xor(ulong x, uint mask) {
+  return as_type<ulong>(uint2(metal::simd_shuffle_xor(wide(x).x, ushort(mask)), metal::simd_shuffle_xor(wide(x).y, ushort(mask))));
+}""",
+}
+for _name in ("simd_shuffle", "simd_shuffle_up", "simd_shuffle_down", "simd_broadcast"):
+    _SHUFFLES[_name] = "\n".join(
+        f"""
+inline {kind} {_name}({kind} x, uint lane) {{
+  return as_type<{kind}>(uint2(metal::{_name}(wide(x).x, ushort(lane)), metal::{_name}(wide(x).y, ushort(lane))));
+}}""".strip()
+        for kind in ("long", "ulong")
+    )
+
+_OPERATIONS = {
+    # name: (combination of `value` and `other`, identity)
+    "sum": ("value + other", "T(0)"),
+    "product": ("value * other", "T(1)"),
+    "max": ("maximum(value, other)", "lowest<T>()"),
+    "min": ("minimum(value, other)", "highest<T>()"),
+}
+
+_IDENTITIES = {
+    "lowest": """
+template <typename T>
+inline T lowest() {
+  return metal::numeric_limits<T>::lowest();
+}
+template <>
+inline float lowest<float>() {
+  return -INFINITY;
+}""",
+    "highest": """
+template <typename T>
+inline T highest() {
+  return metal::numeric_limits<T>::max();
+}
+template <>
+inline float highest<float>() {
+  return INFINITY;
+}""",
+}
+
+
+def _native(name: str) -> str:
+    """Return the overloads that Metal has an instruction for; its maximum and minimum of floats ignore NaN."""
+    result = f"metal::simd_{name}(value)"
+    nan_wins = f"metal::simd_any(value != value) ? NAN : {result}" if name in ("max", "min") else result
+    return "\n".join(
+        f"""
+inline {kind} simd_{name}({kind} value) {{
+  return {nan_wins if kind == "float" else result};
+}}""".strip()
+        for kind in ("float", "int", "uint")
+    )
+
+
+def _reductions() -> dict[str, str]:
+    snippets = {}
+    for name, (combination, identity) in _OPERATIONS.items():
+        snippets[f"segment_{name}"] = f"""
+// Over groups of `span` lanes, a power of two up to 32.
+template <typename T>
+inline T segment_{name}(T value, uint span) {{
+  for (uint distance = span / 2; distance > 0; distance /= 2) {{
+    T other = simd_shuffle_xor(value, distance);
+    value = {combination};
+  }}
+  return value;
+}}"""
+        snippets[f"simd_{name}"] = f"""
+template <typename T>
+inline T simd_{name}(T value) {{
+  return segment_{name}(value, 32);
+}}
+{_native(name)}"""
+        snippets[f"threadgroup_{name}"] = f"""
+// Over groups of `span` threads, a multiple of 32 up to 1024; `parts` holds span / 32 values for this group, `index` counts
+// the threads of the group.
+template <typename T>
+inline T threadgroup_{name}(threadgroup T* parts, T value, uint index, uint span) {{
+  T part = simd_{name}(value);
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  if (index % 32 == 0) {{
+    parts[index / 32] = part;
+  }}
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  return simd_{name}(index % 32 < span / 32 ? parts[index % 32] : {identity});
+}}"""
+    return snippets
+
+
+_EXTREMES = {
+    # name: whether `value` with `index` beats `other` with `other_index`
+    "argmax": (">", "lowest<T>()"),
+    "argmin": ("<", "highest<T>()"),
+}
+
+
+def _index_reductions() -> dict[str, str]:
+    snippets = {}
+    for name, (sign, identity) in _EXTREMES.items():
+        snippets[f"{name}_precedes"] = f"""
+// Whether the first pair stands before the second: NaN first, then the more extreme value, then the lower index.
+template <typename T, typename I>
+inline bool {name}_precedes(T a, I a_index, T b, I b_index) {{
+  bool a_is_nan = a != a;
+  bool b_is_nan = b != b;
+  if (a_is_nan || b_is_nan) {{
+    return a_is_nan && (!b_is_nan || a_index < b_index);
+  }}
+  return a {sign} b || (a == b && a_index < b_index);
+}}"""
+        snippets[f"{name}_step"] = f"""
+template <typename T, typename I>
+inline void {name}_step(thread T& value, thread I& index, uint span) {{
+  for (uint distance = span / 2; distance > 0; distance /= 2) {{
+    T other = simd_shuffle_xor(value, distance);
+    I other_index = simd_shuffle_xor(index, distance);
+    if ({name}_precedes(other, other_index, value, index)) {{
+      value = other;
+      index = other_index;
+    }}
+  }}
+}}"""
+        snippets[f"segment_{name}"] = f"""
+template <typename T, typename I>
+inline I segment_{name}(T value, I index, uint span) {{
+  {name}_step(value, index, span);
+  return index;
+}}"""
+        snippets[f"simd_{name}"] = f"""
+template <typename T, typename I>
+inline I simd_{name}(T value, I index) {{
+  return segment_{name}(value, index, 32);
+}}"""
+        snippets[f"threadgroup_{name}"] = f"""
+template <typename T, typename I>
+inline I threadgroup_{name}(threadgroup T* parts, threadgroup I* indices, T value, I index, uint thread_index, uint span) {{
+  {name}_step(value, index, 32);
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  if (thread_index % 32 == 0) {{
+    parts[thread_index / 32] = value;
+    indices[thread_index / 32] = index;
+  }}
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  uint lane = thread_index % 32;
+  bool has_part = lane < span / 32;
+  T best = has_part ? parts[lane] : {identity};
+  I best_index = has_part ? indices[lane] : metal::numeric_limits<I>::max();
+  {name}_step(best, best_index, 32);
+  return best_index;
+}}"""
+    return snippets
+
+
+_BALLOT = {
+    "simd_ballot": """
+inline uint simd_ballot(bool condition) {
+  return uint(ulong(metal::simd_ballot(condition)));
+}"""
+}
+
+SNIPPETS = {**_SHUFFLES, **_IDENTITIES, **_reductions(), **_index_reductions(), **_BALLOT}

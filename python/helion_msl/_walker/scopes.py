@@ -1,0 +1,173 @@
+"""Where C++ declares each variable.
+
+Python has one scope for a function, C++ one for each block. A variable is declared in the innermost block that holds all
+of its uses: with its first assignment where that stands directly in the block, otherwise in front of the statement that
+uses it first. The parser has made sure that every use follows an assignment on all paths, so a variable whose uses all
+lie in a loop's body carries nothing from one round to the next. Where its uses fall into several inner blocks, each of
+which assigns it before reading it, each block declares its own.
+
+A variable that is never read is dropped with its assignments, where these have no effect of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import field
+
+from . import ir
+
+
+Path = list[tuple[list[ir.Statement], int]]  # block and index of a statement and of those around it, outermost first
+
+
+@dataclass(slots=True)
+class Declarations:
+    """What is declared where.
+
+    Attributes:
+        with_assignment: assignments that declare their variable.
+        before: variables declared in front of a statement, by the id of the block and the statement's index.
+        variables: all of them, in the order of their first use.
+    """
+
+    with_assignment: set[int] = field(default_factory=set)
+    before: dict[tuple[int, int], list[ir.Variable]] = field(default_factory=dict)
+    variables: list[ir.Variable] = field(default_factory=list)
+
+
+def _children(statement: ir.Statement) -> tuple[list[ir.Statement], ...]:
+    if isinstance(statement, ir.If):
+        return (statement.body, statement.orelse)
+    return (statement.body,) if isinstance(statement, ir.For | ir.While) else ()
+
+
+def expressions(statement: ir.Statement) -> tuple[ir.Expression, ...]:
+    """Return the expressions that stand directly in a statement."""
+    match statement:
+        case ir.Assign() | ir.Evaluate():
+            return (statement.value,)
+        case ir.Store():
+            mask = (statement.mask,) if statement.mask is not None else ()
+            return (*mask, *statement.element.indices, statement.value)
+        case ir.If() | ir.While():
+            return (statement.test,)
+        case ir.For():
+            return (statement.start, statement.stop, statement.step)
+        case _:
+            return ()
+
+
+def remove_unread(body: list[ir.Statement]) -> None:
+    """Drop assignments to variables that nothing reads, and what only they read."""
+    while True:
+        read: set[int] = set()
+        _collect_reads(body, read)
+        if not _drop(body, read):
+            return
+
+
+def _collect_reads(body: list[ir.Statement], read: set[int]) -> None:
+    for statement in body:
+        for expression in expressions(statement):
+            own = id(statement.variable) if isinstance(statement, ir.Assign) else None
+            for part in ir.walk(expression):
+                # `x = x + 1` alone keeps nothing alive.
+                if isinstance(part, ir.Read) and id(part.variable) != own:
+                    read.add(id(part.variable))
+        for block in _children(statement):
+            _collect_reads(block, read)
+
+
+def _drop(body: list[ir.Statement], read: set[int]) -> bool:
+    dropped = False
+    for index in range(len(body) - 1, -1, -1):
+        statement = body[index]
+        if isinstance(statement, ir.Assign) and id(statement.variable) not in read:
+            if not ir.has_effect(statement.value):
+                del body[index]
+                dropped = True
+            else:
+                assert statement.value.type is not None
+                body[index] = ir.Evaluate(statement.value, statement.line)
+                dropped = True
+        for block in _children(statement):
+            dropped = _drop(block, read) or dropped
+    return dropped
+
+
+def declare(body: list[ir.Statement]) -> Declarations:
+    """Return where each variable of a kernel is declared."""
+    uses: dict[int, list[Path]] = {}
+    declarations = Declarations()
+    counters: set[int] = set()
+
+    def use(variable: ir.Variable, path: Path) -> None:
+        if id(variable) not in uses:
+            uses[id(variable)] = []
+            declarations.variables.append(variable)
+        uses[id(variable)].append(path)
+
+    def visit(block: list[ir.Statement], path: Path) -> None:
+        for index, statement in enumerate(block):
+            here = [*path, (block, index)]
+            for expression in expressions(statement):
+                for part in ir.walk(expression):
+                    if isinstance(part, ir.Read | ir.AssignExpression):
+                        use(part.variable, here)
+            if isinstance(statement, ir.Assign):
+                use(statement.variable, here)
+            if isinstance(statement, ir.For):
+                counters.add(id(statement.counter))
+                use(statement.counter, here)
+            for child in _children(statement):
+                visit(child, here)
+
+    visit(body, [])
+    for variable in declarations.variables:
+        if id(variable) not in counters and not _declare_in_blocks(variable, uses[id(variable)], declarations):
+            _declare_in_front(variable, uses[id(variable)], declarations)
+    return declarations
+
+
+def _common_depth(paths: list[Path]) -> int:
+    """Return how many blocks hold every use."""
+    depth = len(paths[0])
+    for path in paths[1:]:
+        depth = min(depth, len(path))
+        while path[depth - 1][0] is not paths[0][depth - 1][0]:
+            depth -= 1
+    return depth
+
+
+def _declare_in_blocks(variable: ir.Variable, paths: list[Path], declarations: Declarations) -> bool:
+    """Declare a variable with the assignment that comes before all other uses, or so in each of several blocks.
+
+    Returns False, having changed nothing, where a use may get its value from elsewhere.
+    """
+    depth = _common_depth(paths)
+    first = paths[0]
+    block, index = first[depth - 1]
+    statement = block[index]
+    if len(first) == depth and isinstance(statement, ir.Assign) and statement.variable is variable:
+        if any(isinstance(part, ir.Read) and part.variable is variable for part in ir.walk(statement.value)):
+            return False
+        declarations.with_assignment.add(id(statement))
+        return True
+    if any(len(path) == depth for path in paths):
+        return False
+    groups: dict[int, list[Path]] = {}
+    for path in paths:
+        groups.setdefault(id(path[depth][0]), []).append(path)
+    if len(groups) < 2:
+        return False
+    trial = Declarations()
+    if not all(_declare_in_blocks(variable, group, trial) for group in groups.values()):
+        return False
+    declarations.with_assignment |= trial.with_assignment
+    return True
+
+
+def _declare_in_front(variable: ir.Variable, paths: list[Path], declarations: Declarations) -> None:
+    """Declare a variable in front of the first statement that uses it, in the innermost block that holds all uses."""
+    block, index = paths[0][_common_depth(paths) - 1]
+    declarations.before.setdefault((id(block), index), []).append(variable)

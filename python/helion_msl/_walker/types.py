@@ -1,0 +1,179 @@
+"""What a value in a kernel can be, and how two types become one.
+
+A type is one of the classes below. Scalars belong to one thread; a type for values that are spread over the threads of
+a threadgroup would stand beside them, which is why nothing outside this module may assume that a type is a scalar.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from typing import TypeAlias
+
+Kind = Literal["bool", "int", "uint", "float"]
+AddressSpace = Literal["device", "threadgroup", "constant"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarType:
+    """One number of one thread.
+
+    Attributes:
+        name: as in ``torch`` and in ``helion_msl.language``, for messages: ``"int32"``.
+        msl: the name of the type in MSL: ``"int"``.
+        kind: ``"bool"``, ``"int"`` (signed), ``"uint"`` or ``"float"``.
+        bits: width of the value.
+    """
+
+    name: str
+    msl: str
+    kind: Kind
+    bits: int
+
+    @property
+    def is_float(self) -> bool:
+        """Whether it is half, bfloat or float."""
+        return self.kind == "float"
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether it is an integer of any width, bool excluded."""
+        return self.kind in ("int", "uint")
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether C++ computes with it as ``int``: bool and integers below 32 bits."""
+        return not self.is_float and self.bits < 32
+
+    @property
+    def minimum(self) -> int:
+        """The lowest value of an integer type."""
+        return -(1 << (self.bits - 1)) if self.kind == "int" else 0
+
+    @property
+    def maximum(self) -> int:
+        """The highest value of an integer type."""
+        return (1 << (self.bits - 1)) - 1 if self.kind == "int" else (1 << self.bits) - 1
+
+    def __str__(self) -> str:
+        return self.name
+
+
+BOOL = ScalarType("bool", "bool", "bool", 1)
+INT8 = ScalarType("int8", "char", "int", 8)
+INT16 = ScalarType("int16", "short", "int", 16)
+INT32 = ScalarType("int32", "int", "int", 32)
+INT64 = ScalarType("int64", "long", "int", 64)
+UINT8 = ScalarType("uint8", "uchar", "uint", 8)
+UINT16 = ScalarType("uint16", "ushort", "uint", 16)
+UINT32 = ScalarType("uint32", "uint", "uint", 32)
+UINT64 = ScalarType("uint64", "ulong", "uint", 64)
+FLOAT16 = ScalarType("float16", "half", "float", 16)
+BFLOAT16 = ScalarType("bfloat16", "bfloat", "float", 16)
+FLOAT32 = ScalarType("float32", "float", "float", 32)
+
+SCALAR_TYPES = (BOOL, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64, FLOAT16, BFLOAT16, FLOAT32)
+BY_NAME = {scalar.name: scalar for scalar in SCALAR_TYPES}
+BY_MSL_NAME = {scalar.msl: scalar for scalar in SCALAR_TYPES}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """A tensor in device memory.
+
+    Attributes:
+        dtype: type of the elements.
+        rank: number of dimensions; a tensor of rank 0 is read by its name, as a scalar.
+        strides: for each dimension its stride in elements where it is fixed, ``None`` where the launch passes it.
+            ``None`` instead of a tuple: the tensor is contiguous, strides follow from the sizes.
+        sizes: for each dimension its size where it is fixed, ``None`` where the launch passes it.
+        is_large: the tensor has 2**31 elements or more, so that offsets into it need 64 bits.
+    """
+
+    dtype: ScalarType
+    rank: int
+    strides: tuple[int | None, ...] | None = None
+    sizes: tuple[int | None, ...] | None = None
+    is_large: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.rank}-dimensional tensor of {self.dtype}"
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadgroupArrayType:
+    """An array in threadgroup memory, shared by the threads of one threadgroup."""
+
+    dtype: ScalarType
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"threadgroup array of {self.dtype}"
+
+
+@dataclass(frozen=True, slots=True)
+class PointerType:
+    """An address: what ``tensor + offset`` is in Helion's dialect."""
+
+    dtype: ScalarType
+    space: AddressSpace
+
+    def __str__(self) -> str:
+        return f"pointer to {self.dtype}"
+
+
+@dataclass(frozen=True, slots=True)
+class VoidType:
+    """What a call returns that is made for its effect."""
+
+    def __str__(self) -> str:
+        return "nothing"
+
+
+VOID = VoidType()
+Type: TypeAlias = ScalarType | TensorType | ThreadgroupArrayType | PointerType | VoidType
+
+
+def integer_type_of(value: int) -> ScalarType | None:
+    """Return the type of a Python integer by itself: int32, else int64, else uint64; None above that."""
+    for candidate in (INT32, INT64, UINT64):
+        if candidate.minimum <= value <= candidate.maximum:
+            return candidate
+    return None
+
+
+def _integer_holding(left: ScalarType, right: ScalarType) -> ScalarType:
+    """Return the narrowest integer type from 32 bits on with the values of both, int64 where there is none."""
+    for candidate in (INT32, UINT32, INT64, UINT64):
+        if all(candidate.minimum <= side.minimum and side.maximum <= candidate.maximum for side in (left, right)):
+            return candidate
+    return INT64
+
+
+def promote(left: ScalarType, right: ScalarType) -> ScalarType:
+    """Return the type in which an arithmetic operator computes.
+
+    Integers compute in the narrowest of int32, uint32, int64, uint64 that holds both types' values (int64 for int64 with
+    uint64); a float and an integer compute in the float's type; two different floats in float32.
+    """
+    if left.is_float or right.is_float:
+        if not right.is_float:
+            return left
+        if not left.is_float:
+            return right
+        return left if left is right else FLOAT32
+    return _integer_holding(left, right)
+
+
+def join(left: ScalarType, right: ScalarType) -> ScalarType:
+    """Return the type of a variable that holds values of both types: one that keeps every value where there is one."""
+    if left is right:
+        return left
+    if left.is_float or right.is_float:
+        narrow_float = right if left is FLOAT32 else left
+        other = left if narrow_float is right else right
+        # Small integers fit a half exactly (11 significant bits); wider ones need float32.
+        return narrow_float if narrow_float is FLOAT16 and other.bits <= 8 and not other.is_float else FLOAT32
+    if left is BOOL:
+        return right
+    return left if right is BOOL else _integer_holding(left, right)

@@ -1,0 +1,351 @@
+"""``@metal_jit``: a Python function that launches as a Metal kernel.
+
+The function is translated and compiled once for each specialization: the dtypes and ranks of its tensors and which of
+their strides are fixed, the types of its numbers, the values of its constants and the size of the threadgroup.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from typing import TYPE_CHECKING
+from typing import Any
+from typing import TypeAlias
+
+from . import _C
+from . import walker
+from ._walker.types import BOOL
+from ._walker.types import FLOAT32
+from ._walker.types import INT32
+from ._walker.types import INT64
+from ._walker.types import ScalarType
+from ._walker.types import TensorType
+from .errors import ArgumentError
+from .errors import TranslationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from collections.abc import Sequence
+
+    import torch
+
+    from ._walker.source import Source
+
+    Grid: TypeAlias = int | Sequence[int] | Callable[[dict[str, object]], int | Sequence[int]]
+    BlockDims: TypeAlias = int | Sequence[int]
+
+_LARGE = 1 << 31
+_INT32_RANGE = range(-(1 << 31), 1 << 31)
+_MISSING = object()
+
+
+def metal_jit(function: Callable[..., object]) -> MetalKernel:
+    """Turn a Python function into a kernel.
+
+    Launch it with ``kernel[grid, block_dims](*args)``. Tensors are read and written in place; ``bool``, ``int`` and
+    ``float`` arguments travel with the launch; parameters annotated ``ml.constexpr`` become part of the kernel, which is
+    compiled anew for each of their values.
+    """
+    return MetalKernel(function)
+
+
+class _Specialization:
+    """A translation, and how the arguments of a call become those of a launch."""
+
+    __slots__ = ("dimensions", "kernel", "positions", "translation")
+
+    def __init__(self, translation: walker.Translation) -> None:
+        self.translation = translation
+        self.kernel: Any = None
+        arguments = translation.arguments
+        # The caller's arguments in order, then sizes and strides.
+        self.positions = [argument.parameter for argument in arguments if argument.kind in ("tensor", "scalar")]
+        self.dimensions = [
+            (argument.kind == "size", argument.parameter, argument.dimension)
+            for argument in arguments
+            if argument.kind in ("size", "stride")
+        ]
+
+    def launch_arguments(self, values: Sequence[Any]) -> list[object]:
+        """Return what the launch passes, one value for each buffer index."""
+        found = [values[position] for position in self.positions]
+        for is_size, position, dimension in self.dimensions:
+            tensor = values[position]
+            found.append(tensor.size(dimension) if is_size else tensor.stride(dimension))
+        return found
+
+
+class MetalKernel:
+    """A Python function that launches as a Metal kernel; made by :func:`metal_jit`."""
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        functools.update_wrapper(self, function)
+        self.fn = function
+        code = getattr(function, "__code__", None)
+        if code is None:
+            raise TranslationError(f"{function!r} is no Python function", "decorate a function defined with `def`")
+        self._names: tuple[str, ...] = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        self._positional_count: int = code.co_argcount
+        self._defaults = _defaults(function, self._names, code.co_argcount)
+        self._specializations: dict[object, _Specialization] = {}
+        self._source: Source | None = None
+        self._constant_names: frozenset[str] | None = None
+        self._dialect: walker.Dialect = "python"
+        self._global_names: tuple[str, ...] = ()
+
+    def __getitem__(self, configuration: tuple[Grid, BlockDims]) -> Callable[..., None]:
+        """Return a launcher: ``kernel[grid, block_dims](*args, **constants)``.
+
+        ``grid`` counts threadgroups, ``block_dims`` threads in a threadgroup, each one to three numbers, x first.
+        ``grid`` may be a function of the arguments by name.
+        """
+        if not isinstance(configuration, tuple) or len(configuration) != 2:
+            raise ArgumentError(
+                f"{self.__name__}[...] takes a grid and the size of a threadgroup: {self.__name__}[(4,), (256,)](...)"
+            )
+        grid, block_dims = configuration
+
+        def launch(*args: object, **keywords: object) -> None:
+            self.launch(args, grid, block_dims, keywords)
+
+        return launch
+
+    def __call__(self, *args: object, **keywords: object) -> None:
+        """Refuse a call without a grid."""
+        raise ArgumentError(f"say how many threads run: {self.__name__}[grid, block_dims](...)")
+
+    def launch(
+        self,
+        args: Sequence[object],
+        grid: Grid,
+        block_dims: BlockDims,
+        keywords: dict[str, object] | None = None,
+    ) -> None:
+        """Launch the kernel.
+
+        Args:
+            args: values of the parameters.
+            grid: number of threadgroups, or a function that returns it, given the arguments by name.
+            block_dims: number of threads in a threadgroup.
+            keywords: values by name.
+
+        Raises:
+            TranslationError: the function cannot become a kernel.
+            ArgumentError: the arguments do not fit the function.
+            LaunchError: the grid or the threadgroup cannot be dispatched.
+            KernelError: the kernel failed.
+        """
+        values = self._bind(args, keywords)
+        dims = _three(block_dims)
+        specialization = self._specialize(values, dims)
+        kernel = specialization.kernel
+        if kernel is None:
+            translation = specialization.translation
+            kernel = _C.compile(translation.msl, name=translation.name, device=self._device(values))
+            specialization.kernel = kernel
+        if callable(grid):
+            grid = grid(dict(zip(self._names, values, strict=True)))
+        kernel(specialization.launch_arguments(values), grid, block_dims)
+
+    def msl(self, *args: object, block_dims: BlockDims | None = None, **keywords: object) -> str:
+        """Return the MSL for these arguments, without compiling or launching it.
+
+        Args:
+            args: values of the parameters, as for a launch.
+            block_dims: threads of a threadgroup; None: any.
+            keywords: values by name.
+        """
+        values = self._bind(args, keywords)
+        return self._specialize(values, None if block_dims is None else _three(block_dims)).translation.msl
+
+    def translate(
+        self, *args: object, block_dims: BlockDims | None = None, **keywords: object
+    ) -> walker.Translation:
+        """Return the MSL with the kernel's name and its argument table."""
+        values = self._bind(args, keywords)
+        return self._specialize(values, None if block_dims is None else _three(block_dims)).translation
+
+    # ---- Specialization --------------------------------------------------------------------------------------------------
+
+    def _bind(self, args: Sequence[object], keywords: dict[str, object] | None) -> Sequence[object]:
+        """Return one value for each parameter, in order."""
+        names = self._names
+        if not keywords and len(args) == len(names):
+            return args
+        if len(args) > self._positional_count:
+            raise ArgumentError(f"{self.__name__} takes {self._positional_count} arguments, {len(args)} were given")
+        values = list(args) + [_MISSING] * (len(names) - len(args))
+        for name, value in (keywords or {}).items():
+            if name not in names:
+                raise ArgumentError(f"{self.__name__} has no parameter `{name}`; it has {', '.join(names)}")
+            index = names.index(name)
+            if values[index] is not _MISSING:
+                raise ArgumentError(f"{self.__name__} was given `{name}` twice")
+            values[index] = value
+        for index, value in enumerate(values):
+            if value is _MISSING:
+                values[index] = self._defaults.get(names[index], _MISSING)
+        missing = [name for name, value in zip(names, values, strict=True) if value is _MISSING]
+        if missing:
+            raise ArgumentError(f"{self.__name__} was not given {', '.join(missing)}")
+        return values
+
+    def _specialize(self, values: Sequence[object], block_dims: tuple[int, int, int] | None) -> _Specialization:
+        if self._constant_names is None:
+            self._read_source()
+        constant_names = self._constant_names or frozenset()
+        described = [
+            value if name in constant_names else _describe(name, value)
+            for name, value in zip(self._names, values, strict=True)
+        ]
+        key = (block_dims, *map(_key, described), *self._global_values())
+        found = self._specializations.get(key)
+        if found is None:
+            found = self._specializations[key] = _Specialization(self._translate(described, block_dims))
+        return found
+
+    def _global_values(self) -> list[object]:
+        """Return the numbers around the function that it reads: they are part of the kernel."""
+        if not self._global_names:
+            return []
+        namespace = walker.namespace_of(self.fn)
+        return [_key(namespace.get(name)) for name in self._global_names]
+
+    def _read_source(self) -> None:
+        """Parse the function, at its first use: decorating one costs nothing."""
+        source = walker.source_of_function(self.fn)
+        namespace = walker.namespace_of(self.fn)
+        self._dialect = walker.dialect_of(source.definition, namespace)
+        used = {node.id for node in ast.walk(source.definition) if isinstance(node, ast.Name)}
+        used -= {*self._names}
+        # Code that Helion generates never changes its globals.
+        self._global_names = (
+            ()
+            if self._dialect == "helion"
+            else tuple(sorted(name for name in used if isinstance(namespace.get(name), bool | int | float | tuple)))
+        )
+        self._source = source
+        self._constant_names = frozenset(_constant_parameters(source.definition, namespace, self._dialect))
+
+    def _translate(self, described: list[object], block_dims: tuple[int, int, int] | None) -> walker.Translation:
+        types: dict[str, walker.ArgumentType] = {}
+        constants: dict[str, Any] = {}
+        for name, value in zip(self._names, described, strict=True):
+            if isinstance(value, TensorType | ScalarType):
+                types[name] = value
+            else:
+                constants[name] = _constant(name, value)
+        assert self._source is not None
+        return walker.translate(
+            self._source,
+            types,
+            constants=constants,
+            namespace=walker.namespace_of(self.fn),
+            block_dims=block_dims,
+            dialect=self._dialect,
+        )
+
+    def _device(self, values: Sequence[object]) -> str | None:
+        """Return the device of the first tensor; the launch checks that all are there."""
+        return next((_device_type(value) for value in values if _is_tensor(value)), None)
+
+
+def _defaults(function: Callable[..., object], names: tuple[str, ...], positional_count: int) -> dict[str, object]:
+    positional = getattr(function, "__defaults__", None) or ()
+    defaults = dict(zip(names[positional_count - len(positional) : positional_count], positional, strict=True))
+    return {**defaults, **(getattr(function, "__kwdefaults__", None) or {})}
+
+
+def _is_tensor(value: object) -> bool:
+    return hasattr(value, "__dlpack__")
+
+
+def _device_type(value: Any) -> str | None:  # noqa: ANN401 - a torch tensor, or an array of another library
+    return getattr(getattr(value, "device", None), "type", None)
+
+
+def _three(dims: BlockDims) -> tuple[int, int, int]:
+    """Return a size padded to three dimensions; the launch checks the numbers."""
+    given = (dims,) if isinstance(dims, int) else tuple(dims)
+    if not 1 <= len(given) <= 3:
+        raise ArgumentError(f"block_dims has one to three numbers, not {len(given)}")
+    x, y, z = (*given, 1, 1)[:3]
+    return int(x), int(y), int(z)
+
+
+_TENSOR_TYPES: dict[object, TensorType] = {}
+
+
+def _describe(name: str, value: Any) -> object:  # noqa: ANN401 - any argument
+    """Return the type of an argument, or the value itself where it becomes part of the kernel."""
+    if isinstance(value, bool):
+        return BOOL
+    if isinstance(value, int):
+        return INT32 if value in _INT32_RANGE else INT64
+    if isinstance(value, float):
+        return FLOAT32
+    if value is None:
+        return None
+    if _is_tensor(value):
+        return _tensor_type(name, value)
+    raise ArgumentError(f"`{name}` is a {type(value).__name__}; a kernel takes tensors, bool, int and float")
+
+
+def _tensor_type(name: str, tensor: torch.Tensor) -> TensorType:
+    is_large = tensor.numel() >= _LARGE
+    contiguous = tensor.is_contiguous()
+    strides = None if contiguous else tuple(1 if stride == 1 else None for stride in tensor.stride())
+    if strides is not None and not is_large:
+        is_large = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)) >= _LARGE
+    key = (tensor.dtype, tensor.dim(), strides, is_large)
+    found = _TENSOR_TYPES.get(key)
+    if found is None:
+        dtype = walker.SCALAR_TYPES.get(str(tensor.dtype).removeprefix("torch."))
+        if dtype is None:
+            raise ArgumentError(f"`{name}` has dtype {tensor.dtype}, which Metal does not have")
+        found = _TENSOR_TYPES[key] = TensorType(dtype, tensor.dim(), strides, is_large=is_large)
+    return found
+
+
+def _key(value: object) -> object:
+    """Return what tells specializations apart: 1, 1.0 and True are equal to Python and different here."""
+    if isinstance(value, float) and value != value:
+        return "nan"
+    # 0.0 equals -0.0.
+    return (type(value), repr(value)) if isinstance(value, bool | float) else value
+
+
+def _constant(name: str, value: Any) -> Any:  # noqa: ANN401 - any argument
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if hasattr(value, "__index__"):
+        return value.__index__()
+    raise ArgumentError(f"the constant `{name}` is a {type(value).__name__}; it must be a bool, an int or a float")
+
+
+def _constant_parameters(
+    definition: ast.FunctionDef, namespace: dict[str, object], dialect: walker.Dialect
+) -> list[str]:
+    """Return the parameters whose values become part of the kernel."""
+    from .language import constexpr
+
+    found = []
+    for parameter in (*definition.args.posonlyargs, *definition.args.args, *definition.args.kwonlyargs):
+        annotation = parameter.annotation
+        if annotation is None:
+            continue
+        text = annotation.value if isinstance(annotation, ast.Constant) else ast.unparse(annotation)
+        if dialect == "helion":
+            # Helion annotates nothing but its constants: `_REDUCTION_BLOCK_1: int`.
+            found.append(parameter.arg)
+        elif isinstance(text, str) and _resolves_to(text, namespace, constexpr):
+            found.append(parameter.arg)
+    return found
+
+
+def _resolves_to(text: str, namespace: dict[str, object], wanted: object) -> bool:
+    root, *attributes = text.split(".")
+    value = namespace.get(root)
+    for attribute in attributes:
+        value = getattr(value, attribute, None)
+    return value is wanted or text.split(".")[-1] == getattr(wanted, "__name__", "")

@@ -1,0 +1,370 @@
+"""What Python lacks for kernels: thread positions, threadgroup memory, barriers, simdgroup operations, atomics, types.
+
+Import it as ``ml``::
+
+    import helion_msl
+    from helion_msl import language as ml
+
+    @helion_msl.metal_jit
+    def saxpy(x, y, out, a: float, BLOCK: ml.constexpr):
+        i = ml.tgid[0] * BLOCK + ml.tid[0]
+        if i < out.size(0):
+            out[i] = a * x[i] + y[i]
+
+Every name also works in plain Python, one thread at a time: :func:`helion_msl.reference.run` executes a kernel that way.
+Outside of such a run, names that ask for a thread raise :class:`RuntimeError`.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+from typing import TYPE_CHECKING
+from typing import Any
+
+from . import language_math
+from .language_math import *  # noqa: F403 - the mathematical functions belong to this namespace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+inf = float("inf")
+nan = float("nan")
+pi = 3.141592653589793
+
+# ---- The thread that executes a kernel as plain Python ----------------------------------------------------------------
+
+_current = threading.local()
+
+
+def _thread() -> Any:  # noqa: ANN401 - set by helion_msl.reference
+    thread = getattr(_current, "thread", None)
+    if thread is None:
+        raise RuntimeError("thread positions exist only inside a kernel; helion_msl.reference.run executes one as Python")
+    return thread
+
+
+class Position:
+    """Three integers that say where a thread is, x first: ``ml.tid[0]``."""
+
+    def __init__(self, attribute: str, doc: str) -> None:
+        self._attribute = attribute
+        self.__doc__ = doc
+
+    def __getitem__(self, axis: int) -> int:
+        return int(getattr(_thread(), self._attribute)[axis])
+
+
+tgid = Position("tgid", "Position of the threadgroup in the grid.")
+tid = Position("tid", "Position of the thread in its threadgroup.")
+gid = Position("gid", "Position of the thread in the grid: ``tgid * threads_per_threadgroup + tid``.")
+threads_per_threadgroup = Position("threads_per_threadgroup", "Size of a threadgroup, in threads.")
+threadgroups_per_grid = Position("threadgroups_per_grid", "Size of the grid, in threadgroups.")
+
+if TYPE_CHECKING:
+    simd_lane: int
+    """Index of the thread in its simdgroup, 0 to 31."""
+    simd_group: int
+    """Index of the simdgroup in its threadgroup."""
+    simdgroups_per_threadgroup: int
+    """Simdgroups in a threadgroup."""
+    thread_index: int
+    """Index of the thread in its threadgroup in linear order, x fastest."""
+
+_THREAD_VALUES = frozenset({"simd_lane", "simd_group", "simdgroups_per_threadgroup", "thread_index"})
+
+
+def __getattr__(name: str) -> int:
+    if name in _THREAD_VALUES:
+        return int(getattr(_thread(), name))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+# ---- Types -----------------------------------------------------------------------------------------------------------
+
+
+class DType:
+    """A scalar type. Calling it converts a number as C++ does: ``ml.int8(200)`` is -56."""
+
+    def __init__(self, name: str, format_character: str, doc: str) -> None:
+        self.name = name
+        self.format = format_character
+        self.__doc__ = doc
+
+    def __call__(self, value: float) -> Any:  # noqa: ANN401 - a bool, an int or a float
+        if self.name == "bool":
+            return bool(value)
+        if self.name == "bfloat16":
+            return _round_to_bfloat16(float(value))
+        if self.format in "ef":
+            try:
+                return struct.unpack(self.format, struct.pack(self.format, float(value)))[0]
+            except OverflowError:
+                return inf if value > 0 else -inf
+        bits = 8 * struct.calcsize("=" + self.format)
+        low_bits = int(value) & ((1 << bits) - 1)
+        is_negative = self.format.islower() and low_bits >> (bits - 1)
+        return low_bits - (1 << bits) if is_negative else low_bits
+
+    def __repr__(self) -> str:
+        return f"helion_msl.language.{'bool_' if self.name == 'bool' else self.name}"
+
+
+def _round_to_bfloat16(value: float) -> float:
+    if value != value:
+        return nan
+    try:
+        bits = int.from_bytes(struct.pack(">f", value), "big")
+    except OverflowError:
+        return inf if value > 0 else -inf
+    bits += 0x7FFF + (bits >> 16 & 1)
+    return float(struct.unpack(">f", (bits & 0xFFFF0000).to_bytes(4, "big"))[0])
+
+
+bool_ = DType("bool", "?", "True or False, one byte in memory.")
+int8 = DType("int8", "b", "Signed, 8 bits; Metal's char.")
+int16 = DType("int16", "h", "Signed, 16 bits; Metal's short.")
+int32 = DType("int32", "i", "Signed, 32 bits; Metal's int.")
+int64 = DType("int64", "q", "Signed, 64 bits; Metal's long.")
+uint8 = DType("uint8", "B", "Unsigned, 8 bits; Metal's uchar.")
+uint16 = DType("uint16", "H", "Unsigned, 16 bits; Metal's ushort.")
+uint32 = DType("uint32", "I", "Unsigned, 32 bits; Metal's uint.")
+uint64 = DType("uint64", "Q", "Unsigned, 64 bits; Metal's ulong.")
+float16 = DType("float16", "e", "IEEE half precision; Metal's half.")
+bfloat16 = DType("bfloat16", "f", "The upper 16 bits of a float32; Metal's bfloat.")
+float32 = DType("float32", "f", "IEEE single precision; Metal's float.")
+
+
+class constexpr:  # noqa: N801 - used as an annotation, like a builtin type
+    """Annotates a parameter whose value becomes part of the kernel: ``BLOCK: ml.constexpr``."""
+
+
+def bitcast(x: float, dtype: DType) -> Any:  # noqa: ANN401 - of the type asked for
+    """Return the value that has the same bits in another type of the same size.
+
+    In plain Python x counts as float32 or int32, or as the integer type of the size asked for.
+    """
+    if dtype.name == "bfloat16" or dtype.name == "bool":
+        raise TypeError(f"bitcast to {dtype.name} has no plain-Python meaning")
+    size = struct.calcsize("=" + dtype.format)
+    source = {2: "e", 4: "f", 8: "d"}[size] if isinstance(x, float) else {1: "b", 2: "h", 4: "i", 8: "q"}[size]
+    if not isinstance(x, float) and x >= 1 << (8 * size - 1):
+        source = source.upper()
+    return struct.unpack("=" + dtype.format, struct.pack("=" + source, x))[0]
+
+
+# ---- Threadgroup memory and barriers -----------------------------------------------------------------------------------
+
+
+def threadgroup_array(shape: int | tuple[int, ...], dtype: DType) -> Any:  # noqa: ANN401 - subscripted like a tensor
+    """Return an array that all threads of the threadgroup share, its elements undefined at first.
+
+    Args:
+        shape: constant sizes.
+        dtype: type of the elements.
+    """
+    return _thread().threadgroup_array((shape,) if isinstance(shape, int) else tuple(shape), dtype)
+
+
+def barrier(memory: str = "threadgroup") -> None:
+    """Wait until all threads of the threadgroup are here and see what the others have written.
+
+    Args:
+        memory: ``"threadgroup"``, ``"device"``, ``"all"`` or ``"none"``: whose writes become visible.
+    """
+    del memory
+    _thread().barrier()
+
+
+def simdgroup_barrier(memory: str = "threadgroup") -> None:
+    """Wait until all threads of the simdgroup are here; ``memory`` as in :func:`barrier`."""
+    del memory
+    _thread().exchange(None)
+
+
+# ---- Simdgroup operations: every thread of the simdgroup must reach the call -------------------------------------------
+
+
+def _lanes(value: Any) -> list[Any]:  # noqa: ANN401 - any number
+    return list(_thread().exchange(value))
+
+
+def simd_sum(x: float) -> float:
+    """Return the sum over the threads of the simdgroup."""
+    return sum(_lanes(x))
+
+
+def simd_product(x: float) -> float:
+    """Return the product over the threads of the simdgroup."""
+    product: float = 1
+    for value in _lanes(x):
+        product = product * value
+    return product
+
+
+def simd_max(x: float) -> float:
+    """Return the largest value in the simdgroup; NaN where one is NaN."""
+    largest, *rest = _lanes(x)
+    for value in rest:
+        largest = language_math.maximum(largest, value)
+    return float(largest) if isinstance(largest, float) else largest
+
+
+def simd_min(x: float) -> float:
+    """Return the smallest value in the simdgroup; NaN where one is NaN."""
+    smallest, *rest = _lanes(x)
+    for value in rest:
+        smallest = language_math.minimum(smallest, value)
+    return float(smallest) if isinstance(smallest, float) else smallest
+
+
+def simd_and(x: int) -> int:
+    """Return the bitwise and over the threads of the simdgroup."""
+    result = -1
+    for value in _lanes(x):
+        result &= value
+    return result
+
+
+def simd_or(x: int) -> int:
+    """Return the bitwise or over the threads of the simdgroup."""
+    result = 0
+    for value in _lanes(x):
+        result |= value
+    return result
+
+
+def simd_xor(x: int) -> int:
+    """Return the bitwise exclusive or over the threads of the simdgroup."""
+    result = 0
+    for value in _lanes(x):
+        result ^= value
+    return result
+
+
+def simd_prefix_inclusive_sum(x: float) -> float:
+    """Return the sum over the lanes up to this one."""
+    return sum(_lanes(x)[: simd_lane_index() + 1])
+
+
+def simd_prefix_exclusive_sum(x: float) -> float:
+    """Return the sum over the lanes below this one."""
+    return sum(_lanes(x)[: simd_lane_index()])
+
+
+def simd_lane_index() -> int:
+    """Return ``simd_lane`` as a call."""
+    return int(_thread().simd_lane)
+
+
+def simd_all(condition: bool) -> bool:
+    """Return whether the condition holds in all threads of the simdgroup."""
+    return all(_lanes(condition))
+
+
+def simd_any(condition: bool) -> bool:
+    """Return whether the condition holds in any thread of the simdgroup."""
+    return any(_lanes(condition))
+
+
+def simd_ballot(condition: bool) -> int:
+    """Return a uint32 with bit i set where the condition holds in lane i."""
+    return sum(1 << lane for lane, value in enumerate(_lanes(condition)) if value)
+
+
+def simd_broadcast(x: float, lane: int) -> float:
+    """Return the value of one lane, the same one for all threads."""
+    return _lanes(x)[lane]  # type: ignore[no-any-return]
+
+
+def simd_broadcast_first(x: float) -> float:
+    """Return the value of the first active lane."""
+    return _lanes(x)[0]  # type: ignore[no-any-return]
+
+
+def simd_shuffle(x: float, lane: int) -> float:
+    """Return the value of a lane that each thread chooses."""
+    return _lanes(x)[lane]  # type: ignore[no-any-return]
+
+
+def simd_shuffle_up(x: float, delta: int) -> float:
+    """Return the value of the lane ``delta`` below; the lowest lanes keep their own."""
+    lane = simd_lane_index()
+    return _lanes(x)[lane - delta if lane >= delta else lane]  # type: ignore[no-any-return]
+
+
+def simd_shuffle_down(x: float, delta: int) -> float:
+    """Return the value of the lane ``delta`` above; the highest lanes keep their own."""
+    values, lane = _lanes(x), simd_lane_index()
+    return values[lane + delta if lane + delta < len(values) else lane]  # type: ignore[no-any-return]
+
+
+def simd_shuffle_xor(x: float, mask: int) -> float:
+    """Return the value of the lane whose index differs in the bits of ``mask``."""
+    return _lanes(x)[simd_lane_index() ^ mask]  # type: ignore[no-any-return]
+
+
+# ---- Atomics: relaxed order; each returns the old value -------------------------------------------------------------------
+
+
+def _update(array: torch.Tensor, index: int | Sequence[int], change: Any) -> Any:  # noqa: ANN401 - any number
+    with _ATOMIC_LOCK:
+        place = tuple(index) if isinstance(index, list | tuple) else index
+        old = array[place].item()
+        array[place] = change(old)
+        return old
+
+
+_ATOMIC_LOCK = threading.Lock()
+
+
+def atomic_add(array: torch.Tensor, index: int | Sequence[int], value: float) -> Any:  # noqa: ANN401
+    """Add to an element of int32, uint32 or float32; return what it held before."""
+    return _update(array, index, lambda old: old + value)
+
+
+def atomic_sub(array: torch.Tensor, index: int | Sequence[int], value: float) -> Any:  # noqa: ANN401
+    """Subtract from an element of int32, uint32 or float32; return what it held before."""
+    return _update(array, index, lambda old: old - value)
+
+
+def atomic_min(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:  # noqa: ANN401
+    """Lower an element of int32 or uint32 to a value; return what it held before."""
+    return _update(array, index, lambda old: min(old, value))
+
+
+def atomic_max(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:  # noqa: ANN401
+    """Raise an element of int32 or uint32 to a value; return what it held before."""
+    return _update(array, index, lambda old: max(old, value))
+
+
+def atomic_and(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:  # noqa: ANN401
+    """Bitwise and into an element of int32 or uint32; return what it held before."""
+    return _update(array, index, lambda old: old & value)
+
+
+def atomic_or(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:  # noqa: ANN401
+    """Bitwise or into an element of int32 or uint32; return what it held before."""
+    return _update(array, index, lambda old: old | value)
+
+
+def atomic_xor(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:  # noqa: ANN401
+    """Bitwise exclusive or into an element of int32 or uint32; return what it held before."""
+    return _update(array, index, lambda old: old ^ value)
+
+
+def atomic_exchange(array: torch.Tensor, index: int | Sequence[int], value: float) -> Any:  # noqa: ANN401
+    """Replace an element of int32, uint32 or float32; return what it held before."""
+    return _update(array, index, lambda old: value)  # noqa: ARG005
+
+
+def atomic_load(array: torch.Tensor, index: int | Sequence[int]) -> Any:  # noqa: ANN401
+    """Read an element that other threads change with atomics."""
+    return _update(array, index, lambda old: old)
+
+
+def atomic_store(array: torch.Tensor, index: int | Sequence[int], value: float) -> None:
+    """Write an element that other threads change with atomics."""
+    _update(array, index, lambda old: value)  # noqa: ARG005

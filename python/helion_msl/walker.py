@@ -1,0 +1,179 @@
+"""Python to Metal Shading Language: :func:`translate` turns one Python function into the MSL source of one kernel.
+
+Three steps, each in modules of its own (see :mod:`helion_msl._walker`): **parse** turns the Python AST into a typed
+intermediate representation and finds every error, **types** infers one type for each variable over the whole function,
+**print** writes MSL from the representation. The text depends on nothing but the arguments of :func:`translate`.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from typing import Literal
+from typing import TypeAlias
+
+from ._walker import infer
+from ._walker import ir
+from ._walker import types
+from ._walker.helion_dialect import MARKERS
+from ._walker.helion_dialect import HelionParser
+from ._walker.parse_statements import StatementParser
+from ._walker.printer import print_kernel
+from ._walker.source import Source
+from ._walker.source import source_of_function
+from ._walker.source import source_of_text
+from ._walker.types import ScalarType
+from ._walker.types import TensorType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from collections.abc import Mapping
+
+ArgumentType: TypeAlias = TensorType | ScalarType
+Dialect = Literal["python", "helion"]
+
+SCALAR_TYPES: dict[str, ScalarType] = types.BY_NAME
+"""The scalar types by name: ``SCALAR_TYPES["float32"]``."""
+
+
+@dataclass(frozen=True, slots=True)
+class KernelArgument:
+    """What the launch passes at one buffer index.
+
+    Attributes:
+        name: the Python parameter that it comes from, with ``_size_0`` or ``_stride_0`` behind it for those.
+        kind: ``"tensor"`` and ``"scalar"`` are the caller's; ``"size"`` and ``"stride"`` are read from a tensor.
+        parameter: index of the Python parameter.
+        dimension: which size or stride.
+        dtype: type of the element or of the number.
+        is_written: whether the kernel stores into the tensor.
+    """
+
+    name: str
+    kind: Literal["tensor", "scalar", "size", "stride"]
+    parameter: int
+    dimension: int
+    dtype: ScalarType
+    is_written: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A kernel as MSL.
+
+    Attributes:
+        msl: the source.
+        name: the kernel's name in it.
+        arguments: what the launch passes, in the order of the buffer indices.
+    """
+
+    msl: str
+    name: str
+    arguments: tuple[KernelArgument, ...]
+
+
+def translate(
+    function: Callable[..., object] | ast.FunctionDef | Source | str,
+    argument_types: Mapping[str, ArgumentType],
+    *,
+    constants: Mapping[str, ir.Number | None] | None = None,
+    namespace: Mapping[str, object] | None = None,
+    block_dims: tuple[int, int, int] | None = None,
+    dialect: Dialect | None = None,
+    name: str | None = None,
+    line_directives: bool = True,
+) -> Translation:
+    """Translate a Python function into an MSL kernel.
+
+    Args:
+        function: the function, its text, or its parsed definition.
+        argument_types: the type of each parameter that the launch passes.
+        constants: values of the other parameters; they become part of the kernel.
+        namespace: what global names of the source stand for; a function brings its own.
+        block_dims: threads of a threadgroup in x, y and z, where every launch has the same.
+        dialect: ``"helion"`` for what Helion's own Metal backend emits; None: decided by the names it uses.
+        name: the kernel's name, where it shall not be the function's.
+        line_directives: whether ``#line`` maps the text to the Python file.
+
+    Returns:
+        The MSL, the kernel's name and its argument table.
+
+    Raises:
+        TranslationError: the function uses something that a kernel cannot have; the error points at it.
+    """
+    source = _source(function)
+    if namespace is None:
+        namespace = namespace_of(function) if callable(function) else {}
+    parameters = _parameters(source, argument_types, constants or {})
+    is_helion = (dialect or dialect_of(source.definition, namespace)) == "helion"
+    parser_class = HelionParser if is_helion else StatementParser
+    variables = infer.Variables(source.definition, keeps_literals_weak=is_helion)
+
+    def one_pass() -> ir.Kernel:
+        return parser_class(source, parameters, namespace, variables, block_dims).parse()
+
+    kernel = infer.stable(variables, one_pass)
+    if name is not None:
+        kernel.name = name
+    if not line_directives:
+        kernel.filename = None
+    msl, kernel_name = print_kernel(kernel)
+    return Translation(msl, kernel_name, tuple(_described(argument) for argument in kernel.arguments))
+
+
+def _described(argument: ir.Argument) -> KernelArgument:
+    dtype = argument.type if isinstance(argument.type, ScalarType) else argument.type.dtype
+    return KernelArgument(
+        argument.name, argument.kind, argument.parameter, argument.dimension, dtype, argument.is_written
+    )
+
+
+def _source(function: Callable[..., object] | ast.FunctionDef | Source | str) -> Source:
+    if isinstance(function, Source):
+        return function
+    if isinstance(function, ast.FunctionDef):
+        return Source(function)
+    return source_of_text(function) if isinstance(function, str) else source_of_function(function)
+
+
+def _parameters(
+    source: Source, argument_types: Mapping[str, ArgumentType], constants: Mapping[str, ir.Number | None]
+) -> dict[str, ArgumentType | ir.Number | None]:
+    """Return what each parameter is, in the order of the definition."""
+    arguments = source.definition.args
+    for refused in (arguments.vararg, arguments.kwarg):
+        if refused is not None:
+            raise source.error(refused, "a kernel has a fixed number of parameters", "name every parameter")
+    found: dict[str, ArgumentType | ir.Number | None] = {}
+    for parameter in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+        if parameter.arg in argument_types:
+            found[parameter.arg] = argument_types[parameter.arg]
+        elif parameter.arg in constants:
+            found[parameter.arg] = constants[parameter.arg]
+        else:
+            raise source.error(parameter, f"the parameter `{parameter.arg}` has no value", "pass it")
+    for given in (*argument_types, *constants):
+        if given not in found:
+            raise source.error(source.definition, f"there is no parameter `{given}`", f"there are {', '.join(found)}")
+    return found
+
+
+def namespace_of(function: Callable[..., object]) -> dict[str, object]:
+    """Return the names around a function: its globals, and over them the variables that it captures."""
+    names = dict(getattr(function, "__globals__", {}))
+    code = getattr(function, "__code__", None)
+    for name, cell in zip(code.co_freevars if code else (), getattr(function, "__closure__", None) or (), strict=False):
+        try:
+            names[name] = cell.cell_contents
+        except ValueError:  # assigned only after the function
+            continue
+    return names
+
+
+def dialect_of(definition: ast.FunctionDef, namespace: Mapping[str, object]) -> Dialect:
+    """Return the dialect of a function: Helion's uses names that nothing defines, such as ``tgid`` and ``static_cast``."""
+    for node in ast.walk(definition):
+        if isinstance(node, ast.Name) and node.id in MARKERS and node.id not in namespace:
+            return "helion"
+    return "python"
