@@ -441,6 +441,27 @@ def is_simple(node: Expression) -> bool:
     return isinstance(node, Constant | Read | ArgumentRead | Position)
 
 
+_COUNTS = frozenset({"threads_per_threadgroup", "threadgroups_per_grid", "simdgroups_per_threadgroup"})
+
+
+def is_positive(node: Expression) -> bool:
+    """Whether an integer expression is known to be 1 or more, overflow aside."""
+    match node:
+        case Constant():
+            return node.value > 0
+        case Position():
+            return node.kind in _COUNTS
+        case Cast():
+            return is_positive(node.operand)
+        case Binary() if node.operator == "*":
+            return is_positive(node.left) and is_positive(node.right)
+        case Binary() if node.operator == "+":
+            parts = (node.left, node.right)
+            return any(map(is_positive, parts)) and all(map(is_non_negative, parts))
+        case _:
+            return False
+
+
 def is_non_negative(node: Expression) -> bool:
     """Whether an integer expression is known to be 0 or more, overflow aside."""
     match node:

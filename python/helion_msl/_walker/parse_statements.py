@@ -435,7 +435,7 @@ class StatementParser(ExpressionParser):
         start, stop, step = (fold.convert(bound, counter_type) for bound in (start, stop, step))
         owned = id(node) in self._loop_owned
         before = set(self.assigned or ())
-        rises = isinstance(step, ir.Constant) and step.value > 0
+        rises = ir.is_positive(step)
         non_negative = (ir.is_non_negative(start) and rises) or self._falls_to_zero(start, stop, step)
         line = self.source.line(node)
         counter = self.variables.counter(node, name, counter_type, non_negative, line)

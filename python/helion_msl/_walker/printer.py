@@ -330,6 +330,8 @@ class Printer:
             move = f"{sign}{sign}{name}" if size == 1 else f"{name} {sign}= {number_text(size, node.counter.type)}"
             if size != 1 and rises and node.step.name:
                 move = f"{name} += {step}"
+        elif ir.is_positive(node.step):
+            test, move = f"{name} < {stop}", f"{name} += {self._initializer(node.step)}"
         else:
             test = f"({step} > 0 && {name} < {stop}) || ({step} < 0 && {name} > {stop})"
             move = f"{name} += {step}"
@@ -399,6 +401,10 @@ class Printer:
     def _text_Binary(self, node: ir.Binary) -> tuple[str, int]:
         own = PRECEDENCE[node.operator]
         is_shift = node.operator in ("<<", ">>")
+        if node.type is BOOL and isinstance(node.left, ir.Position) and isinstance(node.right, ir.Constant):
+            # As unsigned numbers they compare alike, where the constant is not negative.
+            if node.right.value >= 0:
+                return f"{self._position(node.left)} {node.operator} {self.text(node.right, own + 1)}", own
         left, right = (node.left, node.right) if is_shift else self.pair(node.left, node.right)
         return f"{self._operand(left, node, own)} {node.operator} {self._operand(right, node, own + 1)}", own
 
