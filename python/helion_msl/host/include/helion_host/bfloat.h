@@ -40,48 +40,52 @@ struct bfloat {
 
 static_assert(sizeof(bfloat) == 2 && alignof(bfloat) == 2);
 
-constexpr bfloat operator+(bfloat x) { return x; }
-constexpr bfloat operator-(bfloat x) { return bfloat::from_bits(x.bits ^ 0x8000u); }
-
 }  // namespace metal
 
 namespace helion_host {
 
-// The type of an arithmetic operation between bfloat and S: bfloat with integers, float with the other floats.
-template <class S>
-struct bfloat_and {};
-template <class S>
-  requires(__is_integral(S))
-struct bfloat_and<S> {
+// The type of an arithmetic operation that bfloat takes part in: bfloat with integers, float with the other floats.
+template <class A, class B>
+struct bfloat_operation {};
+template <class B>
+  requires(__is_integral(B) || __is_same(B, metal::bfloat))
+struct bfloat_operation<metal::bfloat, B> {
   using type = metal::bfloat;
 };
-template <class S>
-  requires(__is_floating_point(S) || __is_same(S, float16))
-struct bfloat_and<S> {
+template <class A>
+  requires(__is_integral(A))
+struct bfloat_operation<A, metal::bfloat> {
+  using type = metal::bfloat;
+};
+template <class B>
+  requires(__is_floating_point(B) || __is_same(B, float16))
+struct bfloat_operation<metal::bfloat, B> {
   using type = float;
 };
+template <class A>
+  requires(__is_floating_point(A) || __is_same(A, float16))
+struct bfloat_operation<A, metal::bfloat> {
+  using type = float;
+};
+
+// The value of an operand as that type sees it.
+template <class R, class A>
+HELION_MSL_FUNC constexpr float bfloat_operand(A a) {
+  return static_cast<float>(static_cast<R>(a));
+}
 
 }  // namespace helion_host
 
 namespace metal {
 
-#define HELION_MSL_BFLOAT_ARITHMETIC(op)                                                                   \
-  constexpr bfloat operator op(bfloat a, bfloat b) {                                                       \
-    return bfloat(static_cast<float>(a) op static_cast<float>(b));                                         \
-  }                                                                                                        \
-  template <class S>                                                                                       \
-  constexpr typename helion_host::bfloat_and<S>::type operator op(bfloat a, S b) {                         \
-    using result = typename helion_host::bfloat_and<S>::type;                                              \
-    return static_cast<result>(static_cast<float>(a) op static_cast<float>(static_cast<result>(b)));       \
-  }                                                                                                        \
-  template <class S>                                                                                       \
-  constexpr typename helion_host::bfloat_and<S>::type operator op(S a, bfloat b) {                         \
-    using result = typename helion_host::bfloat_and<S>::type;                                              \
-    return static_cast<result>(static_cast<float>(static_cast<result>(a)) op static_cast<float>(b));       \
-  }                                                                                                        \
-  template <class S>                                                                                       \
-  constexpr bfloat &operator op##=(bfloat &a, S b) {                                                       \
-    return a = static_cast<bfloat>(a op b);                                                                \
+#define HELION_MSL_BFLOAT_ARITHMETIC(op)                                                                             \
+  template <class A, class B, class R = typename helion_host::bfloat_operation<A, B>::type>                          \
+  constexpr R operator op(A a, B b) {                                                                                \
+    return static_cast<R>(helion_host::bfloat_operand<R>(a) op helion_host::bfloat_operand<R>(b));                   \
+  }                                                                                                                  \
+  template <class B>                                                                                                 \
+  constexpr bfloat &operator op##=(bfloat &a, B b) {                                                                 \
+    return a = static_cast<bfloat>(a op b);                                                                          \
   }
 HELION_MSL_BFLOAT_ARITHMETIC(+)
 HELION_MSL_BFLOAT_ARITHMETIC(-)
@@ -89,15 +93,10 @@ HELION_MSL_BFLOAT_ARITHMETIC(*)
 HELION_MSL_BFLOAT_ARITHMETIC(/)
 #undef HELION_MSL_BFLOAT_ARITHMETIC
 
-#define HELION_MSL_BFLOAT_COMPARISON(op)                                                                         \
-  constexpr bool operator op(bfloat a, bfloat b) { return static_cast<float>(a) op static_cast<float>(b); }      \
-  template <class S>                                                                                             \
-  constexpr decltype(typename helion_host::bfloat_and<S>::type(), bool()) operator op(bfloat a, S b) {           \
-    return static_cast<float>(a) op static_cast<float>(static_cast<typename helion_host::bfloat_and<S>::type>(b)); \
-  }                                                                                                              \
-  template <class S>                                                                                             \
-  constexpr decltype(typename helion_host::bfloat_and<S>::type(), bool()) operator op(S a, bfloat b) {           \
-    return static_cast<float>(static_cast<typename helion_host::bfloat_and<S>::type>(a)) op static_cast<float>(b); \
+#define HELION_MSL_BFLOAT_COMPARISON(op)                                                    \
+  template <class A, class B, class R = typename helion_host::bfloat_operation<A, B>::type> \
+  constexpr bool operator op(A a, B b) {                                                    \
+    return helion_host::bfloat_operand<R>(a) op helion_host::bfloat_operand<R>(b);          \
   }
 HELION_MSL_BFLOAT_COMPARISON(==)
 HELION_MSL_BFLOAT_COMPARISON(!=)
@@ -107,16 +106,38 @@ HELION_MSL_BFLOAT_COMPARISON(>)
 HELION_MSL_BFLOAT_COMPARISON(>=)
 #undef HELION_MSL_BFLOAT_COMPARISON
 
-constexpr bfloat &operator++(bfloat &x) { return x = x + 1; }
-constexpr bfloat &operator--(bfloat &x) { return x = x - 1; }
-constexpr bfloat operator++(bfloat &x, int) {
-  const bfloat before = x;
-  ++x;
+template <class A>
+  requires(__is_same(A, bfloat))
+constexpr A operator+(A x) {
+  return x;
+}
+template <class A>
+  requires(__is_same(A, bfloat))
+constexpr A operator-(A x) {
+  return A::from_bits(x.bits ^ 0x8000u);
+}
+template <class A>
+  requires(__is_same(A, bfloat))
+constexpr A &operator++(A &x) {
+  return x += 1;
+}
+template <class A>
+  requires(__is_same(A, bfloat))
+constexpr A &operator--(A &x) {
+  return x -= 1;
+}
+template <class A>
+  requires(__is_same(A, bfloat))
+constexpr A operator++(A &x, int) {
+  const A before = x;
+  x += 1;
   return before;
 }
-constexpr bfloat operator--(bfloat &x, int) {
-  const bfloat before = x;
-  --x;
+template <class A>
+  requires(__is_same(A, bfloat))
+constexpr A operator--(A &x, int) {
+  const A before = x;
+  x -= 1;
   return before;
 }
 

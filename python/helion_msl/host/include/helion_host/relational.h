@@ -53,7 +53,6 @@ template <class T>
 HELION_MSL_FUNC constexpr bool isunordered(T x, T y) {
   return isnan(x) || isnan(y);
 }
-HELION_MSL_FUNC constexpr bool logical_not(bool x) { return !x; }
 
 template <class R>
 using relation_t = with_element_t<R, bool>;

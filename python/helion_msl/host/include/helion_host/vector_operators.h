@@ -1,7 +1,7 @@
 // Operators of vectors: component by component, with scalars spread over the components.
 #pragma once
 
-#include "vector.h"
+#include "elementwise.h"
 
 namespace helion_host {
 
@@ -62,116 +62,99 @@ HELION_MSL_FUNC constexpr int shift_count(T count) {
 
 }  // namespace helion_host
 
+namespace helion_host {
+
+// The operators as functions of one component. Integers narrower than int stay what they are.
+#define HELION_MSL_OPERATION(name, R, expression) \
+  template <class T>                              \
+  HELION_MSL_FUNC constexpr R name(T a, T b) {    \
+    return static_cast<R>(expression);            \
+  }
+HELION_MSL_OPERATION(add, T, a + b)
+HELION_MSL_OPERATION(subtract, T, a - b)
+HELION_MSL_OPERATION(multiply, T, a * b)
+HELION_MSL_OPERATION(quotient, T, a / b)
+HELION_MSL_OPERATION(remainder, T, a % b)
+HELION_MSL_OPERATION(bit_and, T, a & b)
+HELION_MSL_OPERATION(bit_or, T, a | b)
+HELION_MSL_OPERATION(bit_xor, T, a ^ b)
+HELION_MSL_OPERATION(shift_left, T, a << shift_count(b))
+HELION_MSL_OPERATION(shift_right, T, a >> shift_count(b))
+HELION_MSL_OPERATION(equal, bool, a == b)
+HELION_MSL_OPERATION(not_equal, bool, a != b)
+HELION_MSL_OPERATION(less, bool, a < b)
+HELION_MSL_OPERATION(less_equal, bool, a <= b)
+HELION_MSL_OPERATION(greater, bool, a > b)
+HELION_MSL_OPERATION(greater_equal, bool, a >= b)
+HELION_MSL_OPERATION(logical_and, bool, static_cast<bool>(a) & static_cast<bool>(b))
+HELION_MSL_OPERATION(logical_or, bool, static_cast<bool>(a) | static_cast<bool>(b))
+#undef HELION_MSL_OPERATION
+
+template <class T>
+HELION_MSL_FUNC constexpr T identity(T a) {
+  return a;
+}
+template <class T>
+HELION_MSL_FUNC constexpr T negated(T a) {
+  return static_cast<T>(-a);
+}
+template <class T>
+HELION_MSL_FUNC constexpr T complement(T a) {
+  return static_cast<T>(~a);
+}
+template <class T>
+HELION_MSL_FUNC constexpr bool logical_not(T a) {
+  return !a;
+}
+
+}  // namespace helion_host
+
 namespace metal {
 
-#define HELION_MSL_COMPONENTWISE(R, V, expression)                                  \
-  if constexpr (helion_host::vector_size<V> == 2) {                                 \
-    return R(expression(x), expression(y));                                         \
-  } else if constexpr (helion_host::vector_size<V> == 3) {                          \
-    return R(expression(x), expression(y), expression(z));                          \
-  } else {                                                                          \
-    return R(expression(x), expression(y), expression(z), expression(w));           \
+#define HELION_MSL_ARITHMETIC(op, name)                                                                    \
+  template <class A, class B, class V = helion_host::vector_operation_t<A, B>>                             \
+  HELION_MSL_FUNC constexpr V operator op(const A &a, const B &b) {                                        \
+    return helion_host::map<V, helion_host::name<helion_host::element_t<V>>>(V(a), V(b));                  \
+  }                                                                                                        \
+  template <helion_host::vector A, class B, class V = helion_host::vector_operation_t<A, B>>               \
+  HELION_MSL_FUNC constexpr A &operator op##=(A &a, const B &b) {                                          \
+    return a = helion_host::map<V, helion_host::name<helion_host::element_t<V>>>(V(a), V(b));              \
   }
-
-#define HELION_MSL_BINARY(op, result, expression)                                                  \
-  template <class A, class B, class V = helion_host::vector_operation_t<A, B>>                     \
-  HELION_MSL_FUNC constexpr result operator op(const A &a, const B &b) {                           \
-    const V left(a), right(b);                                                                     \
-    HELION_MSL_COMPONENTWISE(result, V, expression)                                                \
+#define HELION_MSL_COMPARISON(op, name)                                                                    \
+  template <class A, class B, class V = helion_host::vector_operation_t<A, B>>                             \
+  HELION_MSL_FUNC constexpr helion_host::comparison_t<V> operator op(const A &a, const B &b) {             \
+    return helion_host::map<helion_host::comparison_t<V>, helion_host::name<helion_host::element_t<V>>>(V(a), V(b)); \
   }
-#define HELION_MSL_ASSIGNMENT(op)                                                                  \
-  template <helion_host::vector A, class B, class V = helion_host::vector_operation_t<A, B>>       \
-  HELION_MSL_FUNC constexpr A &operator op##=(A &a, const B &b) {                                  \
-    return a = a op b;                                                                             \
+#define HELION_MSL_UNARY(op, result, name)                                                   \
+  template <helion_host::vector A>                                                           \
+  HELION_MSL_FUNC constexpr helion_host::result<A> operator op(const A &a) {                 \
+    return helion_host::map<helion_host::result<A>, helion_host::name<helion_host::element_t<A>>>(a); \
   }
-
-#define HELION_MSL_C(c) left.c + right.c
-HELION_MSL_BINARY(+, V, HELION_MSL_C)
-HELION_MSL_ASSIGNMENT(+)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) left.c - right.c
-HELION_MSL_BINARY(-, V, HELION_MSL_C)
-HELION_MSL_ASSIGNMENT(-)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) left.c *right.c
-HELION_MSL_BINARY(*, V, HELION_MSL_C)
-HELION_MSL_ASSIGNMENT(*)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) left.c / right.c
-HELION_MSL_BINARY(/, V, HELION_MSL_C)
-HELION_MSL_ASSIGNMENT(/)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) left.c % right.c
-HELION_MSL_BINARY(%, V, HELION_MSL_C)
-HELION_MSL_ASSIGNMENT(%)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) left.c &right.c
-HELION_MSL_BINARY(&, V, HELION_MSL_C)
-HELION_MSL_ASSIGNMENT(&)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) left.c | right.c
-HELION_MSL_BINARY(|, V, HELION_MSL_C)
-HELION_MSL_ASSIGNMENT(|)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) left.c ^ right.c
-HELION_MSL_BINARY(^, V, HELION_MSL_C)
-HELION_MSL_ASSIGNMENT(^)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) left.c << helion_host::shift_count(right.c)
-HELION_MSL_BINARY(<<, V, HELION_MSL_C)
-HELION_MSL_ASSIGNMENT(<<)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) left.c >> helion_host::shift_count(right.c)
-HELION_MSL_BINARY(>>, V, HELION_MSL_C)
-HELION_MSL_ASSIGNMENT(>>)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) left.c == right.c
-HELION_MSL_BINARY(==, helion_host::comparison_t<V>, HELION_MSL_C)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) left.c != right.c
-HELION_MSL_BINARY(!=, helion_host::comparison_t<V>, HELION_MSL_C)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) left.c < right.c
-HELION_MSL_BINARY(<, helion_host::comparison_t<V>, HELION_MSL_C)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) left.c <= right.c
-HELION_MSL_BINARY(<=, helion_host::comparison_t<V>, HELION_MSL_C)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) left.c > right.c
-HELION_MSL_BINARY(>, helion_host::comparison_t<V>, HELION_MSL_C)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) left.c >= right.c
-HELION_MSL_BINARY(>=, helion_host::comparison_t<V>, HELION_MSL_C)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) static_cast<bool>(left.c) & static_cast<bool>(right.c)
-HELION_MSL_BINARY(&&, helion_host::comparison_t<V>, HELION_MSL_C)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) static_cast<bool>(left.c) | static_cast<bool>(right.c)
-HELION_MSL_BINARY(||, helion_host::comparison_t<V>, HELION_MSL_C)
-#undef HELION_MSL_C
-
-#define HELION_MSL_UNARY(op, result)                             \
-  template <helion_host::vector A>                               \
-  HELION_MSL_FUNC constexpr result operator op(const A &a) {     \
-    HELION_MSL_COMPONENTWISE(result, A, HELION_MSL_C)            \
-  }
-#define HELION_MSL_C(c) +a.c
-HELION_MSL_UNARY(+, helion_host::unpacked_t<A>)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) -a.c
-HELION_MSL_UNARY(-, helion_host::unpacked_t<A>)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) ~a.c
-HELION_MSL_UNARY(~, helion_host::unpacked_t<A>)
-#undef HELION_MSL_C
-#define HELION_MSL_C(c) !a.c
-HELION_MSL_UNARY(!, helion_host::comparison_t<A>)
-#undef HELION_MSL_C
-
+HELION_MSL_ARITHMETIC(+, add)
+HELION_MSL_ARITHMETIC(-, subtract)
+HELION_MSL_ARITHMETIC(*, multiply)
+HELION_MSL_ARITHMETIC(/, quotient)
+HELION_MSL_ARITHMETIC(%, remainder)
+HELION_MSL_ARITHMETIC(&, bit_and)
+HELION_MSL_ARITHMETIC(|, bit_or)
+HELION_MSL_ARITHMETIC(^, bit_xor)
+HELION_MSL_ARITHMETIC(<<, shift_left)
+HELION_MSL_ARITHMETIC(>>, shift_right)
+HELION_MSL_COMPARISON(==, equal)
+HELION_MSL_COMPARISON(!=, not_equal)
+HELION_MSL_COMPARISON(<, less)
+HELION_MSL_COMPARISON(<=, less_equal)
+HELION_MSL_COMPARISON(>, greater)
+HELION_MSL_COMPARISON(>=, greater_equal)
+HELION_MSL_COMPARISON(&&, logical_and)
+HELION_MSL_COMPARISON(||, logical_or)
+HELION_MSL_UNARY(+, unpacked_t, identity)
+HELION_MSL_UNARY(-, unpacked_t, negated)
+HELION_MSL_UNARY(~, unpacked_t, complement)
+HELION_MSL_UNARY(!, comparison_t, logical_not)
+#undef HELION_MSL_ARITHMETIC
+#undef HELION_MSL_COMPARISON
 #undef HELION_MSL_UNARY
-#undef HELION_MSL_BINARY
-#undef HELION_MSL_ASSIGNMENT
-#undef HELION_MSL_COMPONENTWISE
 
 template <helion_host::vector A>
 HELION_MSL_FUNC constexpr A &operator++(A &a) {
