@@ -51,6 +51,20 @@ HELION_MSL_FUNC void collective(Operand &operand) {
   });
 }
 
+inline void find_lane(lanes<uint32> all) {
+  for (uint32 lane = 0; lane < simd_width; ++lane) {
+    if (all.has(lane)) {
+      all[lane] = lane;
+    }
+  }
+}
+// The lane of the calling thread.
+HELION_MSL_FUNC uint32 lane_index() {
+  uint32 lane = 0;
+  collective<find_lane>(lane);
+  return lane;
+}
+
 // ---- Reductions over the whole active set or over each quad -------------------------------------------------------
 
 // Lanes in a group: 32 for simdgroup functions, 4 for quadgroup functions.

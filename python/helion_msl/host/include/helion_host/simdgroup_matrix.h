@@ -17,20 +17,6 @@ HELION_MSL_FUNC constexpr matrix_place place_of_lane(uint32 lane) {
   return {(quad & 4) + lane / 2 % 4, (quad & 2) * 2 + lane % 2 * 2};
 }
 
-inline void find_lane(lanes<uint32> all) {
-  for (uint32 lane = 0; lane < simd_width; ++lane) {
-    if (all.has(lane)) {
-      all[lane] = lane;
-    }
-  }
-}
-// The lane of the calling thread.
-HELION_MSL_FUNC uint32 lane_index() {
-  uint32 lane = 0;
-  collective<find_lane>(lane);
-  return lane;
-}
-
 template <class D, class A, class B, class C>
 struct multiply_operand {
   metal::vec<A, 2> a;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "atomic.h"
+#include "internals.h"
 #include "limits.h"
 #include "math_modes.h"
 #include "matrix.h"
