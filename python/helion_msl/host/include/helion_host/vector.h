@@ -25,6 +25,11 @@ concept component = number<A> || __is_enum(A) || (__is_class(A) && vector_size<A
 template <class A, int N>
 concept vector_of = vector_size<A> == N && N > 1;
 
+}  // namespace helion_host
+
+// A namespace of its own: argument-dependent lookup looks into that of a base class, and should find nothing there.
+namespace helion_host::storage {
+
 // Components x, y, ... with their second names, and the constructors that depend on how many there are.
 template <class T, int N, bool packed>
 struct components {
@@ -106,6 +111,10 @@ struct alignas(packed ? alignof(T) : 4 * sizeof(T)) components<T, 4, packed> {
   template <component A, vector_of<3> V>
   constexpr components(A a, V v) : x(T(a)), y(T(v.x)), z(T(v.y)), w(T(v.z)) {}
 };
+
+}  // namespace helion_host::storage
+
+namespace helion_host {
 
 // Component `index` of any vector type.
 template <int index, class V>
@@ -209,8 +218,8 @@ HELION_MSL_FUNC constexpr void put_swizzle(V &v, const W &value) {
 namespace metal {
 
 template <class T, int N>
-struct vec : helion_host::components<T, N, false> {
-  using helion_host::components<T, N, false>::components;
+struct vec : helion_host::storage::components<T, N, false> {
+  using helion_host::storage::components<T, N, false>::components;
   vec() = default;
   // Between element types only where the program says so.
   template <class U>
@@ -235,8 +244,8 @@ struct vec : helion_host::components<T, N, false> {
 
 // The same components without padding: aligned as T, so that packed_float3 has 12 bytes.
 template <class T, int N>
-struct packed_vec : helion_host::components<T, N, true> {
-  using helion_host::components<T, N, true>::components;
+struct packed_vec : helion_host::storage::components<T, N, true> {
+  using helion_host::storage::components<T, N, true>::components;
   packed_vec() = default;
   template <class U>
   explicit(!__is_same(T, U)) constexpr packed_vec(const vec<U, N> &v) : packed_vec(convert(v)) {}
