@@ -125,39 +125,56 @@ class OverloadFilter {
   OverloadFilter(const Tokens &tokens, const MslSource &source, std::vector<Edit> &edits)
       : tokens_(tokens), source_(source), edits_(edits) {}
 
-  void filter(const std::vector<Declaration> &declarations) {
+  // `record` names the record that the declarations are members of, empty at namespace scope.
+  void filter(const std::vector<Declaration> &declarations, std::string_view record) {
     std::map<std::string, const Declaration *> first;
     for (const Declaration &declaration : declarations) {
+      if (declaration.name == no_token) continue;
+      const bool is_constructor = !record.empty() && tokens_.is(declaration.name, record);
+      if (is_constructor) erase_constructor_qualifiers(declaration);
       if (declaration.body == no_token) continue;
-      const auto [known, is_new] = first.try_emplace(signature(declaration), &declaration);
-      if (!is_new && declaration.name != no_token) {
+      const auto [known, is_new] = first.try_emplace(signature(declaration, is_constructor), &declaration);
+      if (!is_new) {
         drop(*known->second, declaration);
       } else if (declaration.kind == DeclarationKind::record) {
-        filter(members_of(tokens_, declaration));
+        filter(members_of(tokens_, declaration), tokens_.text(declaration.name));
       }
     }
   }
 
  private:
-  std::string signature(const Declaration &declaration) const {
-    return declaration.scope + ' ' + erased(tokens_, declaration.range.begin, declaration.body);
+  // `S() constant {}` makes an object in constant memory. Elsewhere `constant` stands for const, which no constructor
+  // takes.
+  void erase_constructor_qualifiers(const Declaration &declaration) {
+    if (declaration.parameters == no_token) return;
+    for (std::size_t at = tokens_.partner(declaration.parameters) + 1; at < declaration.header.end; ++at) {
+      if (tokens_.is(at, "constant")) edits_.push_back({tokens_[at].begin, tokens_[at].end, "        "});
+    }
+  }
+
+  std::string signature(const Declaration &declaration, bool is_constructor) const {
+    const std::size_t end = is_constructor && declaration.parameters != no_token
+                                ? tokens_.partner(declaration.parameters) + 1
+                                : declaration.header.end;
+    return declaration.scope + ' ' + erased(tokens_, declaration.range.begin, end);
   }
 
   void drop(const Declaration &kept, const Declaration &dropped) {
-    const std::string body = erased(tokens_, dropped.body, tokens_.partner(dropped.body) + 1);
-    const std::size_t begin = tokens_[dropped.range.begin].begin;
-    const bool same_text =
-        tokens_.text(kept.range.begin, kept.range.end) == tokens_.text(dropped.range.begin, dropped.range.end);
     // The same definition twice is an error of the user's, and clang says so best.
-    if (same_text) return;
-    if (erased(tokens_, kept.body, tokens_.partner(kept.body) + 1) != body) {
+    if (tokens_.text(kept.range.begin, kept.range.end) == tokens_.text(dropped.range.begin, dropped.range.end)) return;
+    if (definition(kept) != definition(dropped)) {
       fail(tokens_, dropped.name,
            "'" + std::string(tokens_.text(dropped.name)) + "' and its overload at " +
                source_.place_of(tokens_[kept.name].begin) +
                " differ in address spaces only, and their bodies are different; the CPU has one address space, so give "
                "them different names");
     }
-    edits_.push_back({begin, tokens_[dropped.range.end - 1].end, ""});
+    edits_.push_back({tokens_[dropped.range.begin].begin, tokens_[dropped.range.end - 1].end, ""});
+  }
+
+  // What follows the signature: initializers or bases, and the body.
+  std::string definition(const Declaration &declaration) const {
+    return erased(tokens_, declaration.header.end, tokens_.partner(declaration.body) + 1);
   }
 
   const Tokens &tokens_;
@@ -169,7 +186,7 @@ class OverloadFilter {
 
 void drop_address_space_overloads(const Tokens &tokens, const std::vector<Declaration> &declarations,
                                   const MslSource &source, std::vector<Edit> &edits) {
-  OverloadFilter(tokens, source, edits).filter(declarations);
+  OverloadFilter(tokens, source, edits).filter(declarations, "");
 }
 
 // ---- swizzles
