@@ -118,6 +118,12 @@ std::span<const helion_host_kernel> HostLibrary::kernels() const {
   return {table_->kernels, table_->kernel_count};
 }
 
+bool HostLibrary::has_kernel(const std::string &name) const {
+  if (name.empty()) return kernels().size() == 1;
+  return std::any_of(kernels().begin(), kernels().end(),
+                     [&](const helion_host_kernel &kernel) { return name == kernel.name; });
+}
+
 const helion_host_kernel &HostLibrary::find_kernel(const std::string &name) const {
   if (name.empty() && kernels().size() == 1) return kernels().front();
   for (const helion_host_kernel &kernel : kernels()) {

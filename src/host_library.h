@@ -21,6 +21,8 @@ class HostLibrary {
   HostLibrary(const HostLibrary &) = delete;
   HostLibrary &operator=(const HostLibrary &) = delete;
 
+  // Whether find_kernel() finds `name`.
+  bool has_kernel(const std::string &name) const;
   // The kernel called `name`; the only one where `name` is empty. Throws UnknownKernelError.
   const helion_host_kernel &find_kernel(const std::string &name) const;
   // Throws MetalCompileError for a kernel that no GPU could run: too much threadgroup memory.

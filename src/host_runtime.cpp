@@ -75,7 +75,8 @@ class HostEngine final : public Engine {
 
   std::shared_ptr<const CompiledKernel> compile(const CompileRequest &request) override {
     auto library = loaded_libraries().find(request);
-    if (library == nullptr) {
+    // A library may have only the kernel that was asked for when it was compiled.
+    if (library == nullptr || !library->has_kernel(request.name)) {
       library = load(compiler_.compile(request));
       loaded_libraries().add(request, library);
     }
