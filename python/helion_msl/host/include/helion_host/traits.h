@@ -201,8 +201,6 @@ struct is_constructible : bool_constant<is_constructible_v<T, A...>> {};
 
 #undef HELION_MSL_TRAIT_2
 
-template <class...>
-using void_t = void;
 template <class... B>
 struct conjunction : bool_constant<(B::value && ...)> {};
 template <class... B>

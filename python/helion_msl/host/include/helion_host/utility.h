@@ -89,6 +89,8 @@ struct array_ref {
 template <class T>
 struct uniform {
   T value;
+  uniform() = default;
+  constexpr uniform(T same) : value(same) {}
   constexpr operator T() const { return value; }
 };
 template <class T>
