@@ -62,8 +62,9 @@ void append(Arguments &arguments, std::initializer_list<const char *> more) {
 // What both of clang's runs need to read the source alike.
 Arguments language_arguments(const Toolchain &toolchain, MathMode math_mode) {
   Arguments arguments = toolchain.clang;
-  append(arguments, {"-x", "c++", "-std=c++20", "-nostdinc", "-nostdinc++", "-fdeclspec", "-w", "-fno-caret-diagnostics",
-                     "-fno-color-diagnostics", "-ferror-limit=20", "-include", "helion_host/predefined.h"});
+  append(arguments,
+         {"-x", "c++", "-std=c++20", "-nostdinc", "-nostdinc++", "-fdeclspec", "-w", "-fno-caret-diagnostics",
+          "-fno-color-diagnostics", "-ferror-limit=20", "-include", "helion_host/predefined.h"});
 #if defined(__linux__) && defined(__x86_64__)
   // zig's clang makes code for musl by default.
   append(arguments, {"-target", "x86_64-linux-gnu"});
@@ -171,7 +172,9 @@ class Compilation {
     arguments.insert(arguments.end(), {"-o", path("kernel.o"), path("kernel.cpp")});
     const ProcessResult result = run_process(arguments, path("log"));
     if (!result.succeeded() || !std::filesystem::exists(path("kernel.o"))) {
-      fail(result, parse_diagnostics(renamed(result.output), rewritten));
+      std::vector<Diagnostic> diagnostics = parse_diagnostics(renamed(result.output), rewritten);
+      name_undefined_constants(scanned, diagnostics);
+      fail(result, diagnostics);
     }
   }
 
@@ -193,6 +196,23 @@ class Compilation {
     return text + scanned.tail;
   }
 
+  // A parameter that is there only where a function constant is true: clang complains of an expression that is not
+  // constant, and the reason is that the constant has no value.
+  void name_undefined_constants(const ScannedSource &scanned, std::vector<Diagnostic> &diagnostics) const {
+    const bool is_not_constant = std::any_of(diagnostics.begin(), diagnostics.end(), [](const Diagnostic &diagnostic) {
+      return diagnostic.message.find("not a constant expression") != std::string::npos;
+    });
+    if (!is_not_constant || scanned.undefined_constants.empty()) return;
+    diagnostics.clear();
+    for (const std::string &name : scanned.undefined_constants) diagnostics.push_back(undefined_constant(name));
+  }
+
+  Diagnostic undefined_constant(const std::string &name) const {
+    return {Diagnostic::Severity::error,
+            "the function constant '" + name + "' is used but has no value; pass one in constants", offset_of(name),
+            ""};
+  }
+
   // A constant without a value may be named in code that cannot run; where a kernel can use it, the object file has a
   // reference to its symbol.
   void check_undefined_constants(const ScannedSource &scanned) const {
@@ -202,9 +222,7 @@ class Compilation {
     for (const std::string &name : scanned.undefined_constants) {
       const std::string symbol = std::string(undefined_constant_symbol) + name + '\0';
       if (object.find(symbol) == std::string::npos) continue;
-      diagnostics.push_back({Diagnostic::Severity::error,
-                             "the function constant '" + name + "' is used but has no value; pass one in constants",
-                             offset_of(name), ""});
+      diagnostics.push_back(undefined_constant(name));
     }
     if (!diagnostics.empty()) throw MetalCompileError(source_.report(diagnostics));
   }

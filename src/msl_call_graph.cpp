@@ -65,29 +65,25 @@ CallGraph::Node CallGraph::read(TokenRange range) const {
   return node;
 }
 
-bool CallGraph::needs_stacks(const std::vector<TokenRange> &roots) const {
-  std::set<std::string_view> reached;
+CallGraph::Node CallGraph::reach(const std::vector<TokenRange> &roots) const {
+  Node reached;
   std::vector<std::string_view> pending;
-  const auto reach = [&](const Node &node) {
+  const auto add = [&](const Node &node) {
     for (const std::string_view name : node.names) {
-      if (reached.insert(name).second) pending.push_back(name);
+      if (reached.names.insert(name).second) pending.push_back(name);
     }
-    return node.synchronizes;
+    reached.synchronizes |= node.synchronizes;
   };
-  if (reach(operators_)) return true;
-  for (const TokenRange &root : roots) {
-    if (reach(read(root))) return true;
-  }
+  add(operators_);
+  for (const TokenRange &root : roots) add(read(root));
   while (!pending.empty()) {
     const std::string_view name = pending.back();
     pending.pop_back();
     auto node = std::lower_bound(nodes_.begin(), nodes_.end(), name,
                                  [](const auto &entry, std::string_view wanted) { return entry.first < wanted; });
-    for (; node != nodes_.end() && node->first == name; ++node) {
-      if (reach(node->second)) return true;
-    }
+    for (; node != nodes_.end() && node->first == name; ++node) add(node->second);
   }
-  return false;
+  return reached;
 }
 
 }  // namespace helion_msl

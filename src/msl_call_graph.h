@@ -16,14 +16,15 @@ namespace helion_msl {
 class CallGraph {
  public:
   CallGraph(const Tokens &tokens, const std::vector<Declaration> &declarations);
-  // Whether the tokens of any of `roots` reach an operation that threads wait in, or a threadgroup variable.
-  bool needs_stacks(const std::vector<TokenRange> &roots) const;
 
- private:
   struct Node {
     std::set<std::string_view> names;  // that it mentions
-    bool synchronizes = false;
+    bool synchronizes = false;         // mentions an operation that threads wait in, or threadgroup memory
   };
+  // All that the tokens of `roots` mention, and all that is mentioned by what they name.
+  Node reach(const std::vector<TokenRange> &roots) const;
+
+ private:
   Node read(TokenRange range) const;
 
   const Tokens &tokens_;

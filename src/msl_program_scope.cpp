@@ -82,6 +82,10 @@ std::vector<std::string> rewrite_function_constants(const Tokens &tokens, const 
     } else {
       // A declaration only: its symbol shows up in the object file when code that can run uses the constant.
       undefined.push_back(constant->name);
+      for (std::size_t at = declaration.range.begin; at < constant->attribute.begin; ++at) {
+        if (tokens.is(at, "static") || tokens.is(at, "constexpr"))
+          edits.push_back({tokens[at].begin, tokens[at].end, ""});
+      }
       const std::size_t start = tokens[declaration.range.begin].begin;
       edits.push_back({start, start, "extern \"C\" "});
       edits.push_back(

@@ -16,6 +16,10 @@ Edit insertion(std::size_t offset, std::string text) {
   return {offset, offset, std::move(text)};
 }
 
+Edit blanked(std::size_t begin, std::size_t end) {
+  return {begin, end, std::string(end - begin, ' ')};
+}
+
 // `1.5h` -> `1.5f16`, which clang takes for _Float16; `1.5bf` -> `bfloat(1.5f)`, which has no suffix in C++.
 void rewrite_number(const Tokens &tokens, std::size_t index, std::vector<Edit> &edits) {
   const std::string_view number = tokens.text(index);
@@ -167,15 +171,27 @@ void rewrite_literals(const Tokens &tokens, std::vector<Edit> &edits) {
   }
 }
 
+void erase_keyword_attributes(const Tokens &tokens, std::vector<Edit> &edits) {
+  constexpr std::array<std::string_view, 5> keywords = {"device", "thread", "threadgroup", "constant", "kernel"};
+  for (std::size_t at = 0; at < tokens.size(); ++at) {
+    if (!tokens.is_attribute(at)) continue;
+    const std::size_t end = tokens.partner(at);
+    bool has_keyword = false;
+    for (std::size_t inner = at; inner < end; ++inner) {
+      has_keyword |= std::find(keywords.begin(), keywords.end(), tokens.text(inner)) != keywords.end();
+    }
+    if (has_keyword) edits.push_back(blanked(tokens[at].begin, tokens[end].end));
+    at = end;
+  }
+}
+
 void rewrite_kernel_function(const Tokens &tokens, const Declaration &declaration, std::vector<Edit> &edits) {
   const std::size_t type = return_type_of(tokens, declaration);
   edits.push_back({tokens[type].begin, tokens[type].end, "helion_host::thread_end"});
   for (std::size_t at = declaration.header.begin; at < declaration.header.end; at = tokens.after_group(at)) {
     const bool is_attribute = tokens.is_attribute(at);
     if (!is_attribute && !tokens.is(at, "kernel")) continue;
-    const std::size_t begin = tokens[at].begin;
-    const std::size_t end = tokens[is_attribute ? tokens.partner(at) : at].end;
-    edits.push_back({begin, end, std::string(end - begin, ' ')});
+    edits.push_back(blanked(tokens[at].begin, tokens[is_attribute ? tokens.partner(at) : at].end));
   }
   if (declaration.body == no_token) return;
   const std::size_t end = tokens.partner(declaration.body);

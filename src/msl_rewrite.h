@@ -15,6 +15,9 @@ namespace helion_msl {
 // `1.0h` and `1.0bf`; refuses `double`.
 void rewrite_literals(const Tokens &tokens, std::vector<Edit> &edits);
 
+// Attributes that contain one of Metal's keywords, which are macros here: `[[threadgroup(0)]]`.
+void erase_keyword_attributes(const Tokens &tokens, std::vector<Edit> &edits);
+
 // A kernel's return type becomes helion_host::thread_end, which says whether the thread ran to the end of the body.
 void rewrite_kernel_function(const Tokens &tokens, const Declaration &declaration, std::vector<Edit> &edits);
 

@@ -1,9 +1,10 @@
 #include "msl_scanner.h"
 
 #include <algorithm>
-#include <map>
+#include <set>
 #include <string_view>
 
+#include "errors.h"
 #include "msl_call_graph.h"
 #include "msl_declarations.h"
 #include "msl_kernels.h"
@@ -40,22 +41,89 @@ class Scanner {
         calls_(tokens_, declarations_) {}
 
   ScannedSource run() {
+    collect_entries();
     rewrite_literals(tokens_, result_.edits);
+    erase_keyword_attributes(tokens_, result_.edits);
     drop_address_space_overloads(tokens_, declarations_, source_, result_.edits);
-    result_.undefined_constants = rewrite_function_constants(tokens_, declarations_, request_.constants, result_.edits);
+    const std::vector<std::string> undefined =
+        rewrite_function_constants(tokens_, declarations_, request_.constants, result_.edits);
     refuse_variables_outside_kernels();
+    choose_entries(undefined);
     for (const std::size_t index : kernels_.forward_declarations) {
       rewrite_kernel_function(tokens_, declarations_[index], result_.edits);
     }
     for (std::size_t index = 0; index < kernels_.functions.size(); ++index) rewrite_function(index);
-    for (const KernelInstantiation &instantiation : kernels_.instantiations) rewrite_instantiation(instantiation);
-    if (table_.empty()) fail_without_kernels();
+    for (const Entry &entry : entries_) insert(entry);
     result_.head = swizzle_macros(tokens_);
     result_.tail = tail();
     return std::move(result_);
   }
 
  private:
+  // A kernel that the table may have.
+  struct Entry {
+    std::size_t function;
+    std::size_t declaration;  // of the function, or of the instantiation
+    std::string expression;   // C++ expression of the function
+    std::string host_name;
+    TokenRange arguments;  // of the template
+    CallGraph::Node reached;
+    bool is_chosen = false;
+  };
+
+  void collect_entries() {
+    for (std::size_t index = 0; index < kernels_.functions.size(); ++index) {
+      const KernelFunction &function = kernels_.functions[index];
+      if (function.is_template) continue;
+      const Declaration &declaration = declarations_[function.declaration];
+      add_entry({index,
+                 function.declaration,
+                 one_line(tokens_, declaration.name, declaration.parameters),
+                 function.host_name,
+                 {},
+                 {}});
+    }
+    for (const KernelInstantiation &instantiation : kernels_.instantiations) {
+      add_entry({instantiation.function,
+                 instantiation.declaration,
+                 instantiation.expression,
+                 instantiation.host_name,
+                 instantiation.arguments,
+                 {}});
+    }
+    if (entries_.empty()) fail_without_kernels();
+    const bool is_known = std::any_of(entries_.begin(), entries_.end(),
+                                      [&](const Entry &entry) { return entry.host_name == request_.name; });
+    if (request_.name.empty() ? entries_.size() > 1 : !is_known) fail_unknown_kernel();
+  }
+
+  void add_entry(Entry entry) {
+    for (const Entry &other : entries_) {
+      if (other.host_name != entry.host_name) continue;
+      throw SourceError(tokens_[declarations_[entry.declaration].header.begin].begin,
+                        "there are two kernels named '" + entry.host_name + "'");
+    }
+    entries_.push_back(std::move(entry));
+  }
+
+  void choose_entries(const std::vector<std::string> &undefined_constants) {
+    std::set<std::string_view> mentioned;
+    for (Entry &entry : entries_) {
+      const bool is_requested = request_.name.empty() || entry.host_name == request_.name;
+      if (!is_requested && entries_.size() > max_kernels_per_library) continue;
+      std::vector<TokenRange> roots = {declarations_[kernels_.functions[entry.function].declaration].range};
+      if (!entry.arguments.empty()) roots.push_back(entry.arguments);
+      entry.reached = calls_.reach(roots);
+      const auto is_reached = [&](const std::string &name) { return entry.reached.names.contains(name); };
+      entry.is_chosen =
+          is_requested || std::none_of(undefined_constants.begin(), undefined_constants.end(), is_reached);
+      if (entry.is_chosen) mentioned.insert(entry.reached.names.begin(), entry.reached.names.end());
+    }
+    for (const std::string &name : undefined_constants) {
+      if (mentioned.contains(name)) result_.undefined_constants.push_back(name);
+    }
+  }
+
   void refuse_variables_outside_kernels() const {
     std::vector<bool> is_kernel(declarations_.size(), false);
     for (const KernelFunction &function : kernels_.functions) is_kernel[function.declaration] = true;
@@ -64,30 +132,53 @@ class Scanner {
     }
   }
 
-  // The type with a kernel's parameters, declared right behind the kernel, where all names that its attributes use mean
-  // what they mean in them.
-  static std::string inputs_name(std::size_t function) { return "helion_host_inputs_" + std::to_string(function); }
-
+  // The type that tells a kernel's parameters and limits, declared right behind the kernel, where all names that its
+  // attributes use mean what they mean in them.
   void rewrite_function(std::size_t index) {
     const KernelFunction &function = kernels_.functions[index];
     const Declaration &declaration = declarations_[function.declaration];
     rewrite_kernel_function(tokens_, declaration, result_.edits);
     rewrite_threadgroup_variables(tokens_, declaration, function_expression(function), result_.edits);
+    const bool is_chosen = std::any_of(entries_.begin(), entries_.end(),
+                                       [&](const Entry &entry) { return entry.function == index && entry.is_chosen; });
+    if (!is_chosen) return;
     std::vector<std::string> inputs;
     std::vector<std::string> names;
     for (const KernelParameter &parameter : function.parameters) {
       inputs.push_back(parameter.input);
       names.push_back(quoted(parameter.name));
     }
-    std::string text = " struct " + inputs_name(index) + " { using inputs = helion_host::inputs<" + joined(inputs) +
-                       ">; using limits = helion_host::limits<" + joined(function.limits) +
-                       ">; static constexpr const char *names[] = {" + joined(names) + (names.empty() ? "\"\"" : "") +
-                       "}; };";
-    if (!function.is_template) {
-      text += entry(index, function_expression(function), function.host_name, {}, declaration.scope);
+    std::string text = " ";
+    if (is_dependent(function)) {
+      const TokenRange list = declaration.template_lists.back();
+      text += "template <" + one_line(tokens_, list.begin, list.end) + "> ";
     }
+    text += "struct " + inputs_name(index) + " { using inputs = helion_host::inputs<" + joined(inputs) +
+            ">; using limits = helion_host::limits<" + joined(function.limits) +
+            ">; static constexpr const char *names[] = {" + joined(names) + (names.empty() ? "\"\"" : "") + "}; };";
     const std::size_t end = tokens_[declaration.range.end - 1].end;
     result_.edits.push_back({end, end, text});
+  }
+
+  static std::string inputs_name(std::size_t function) { return "helion_host_inputs_" + std::to_string(function); }
+
+  // Whether the attributes of a kernel template use its template parameters.
+  bool is_dependent(const KernelFunction &function) const {
+    const Declaration &declaration = declarations_[function.declaration];
+    if (!function.is_template) return false;
+    const std::vector<std::string> names = template_parameter_names(tokens_, declaration.template_lists.back());
+    const auto is_parameter = [&](std::string_view word) {
+      return std::any_of(names.begin(), names.end(), [&](std::string_view name) {
+        return name.ends_with("...") ? name.substr(0, name.size() - 3) == word : name == word;
+      });
+    };
+    bool in_attribute = false;
+    for (std::size_t at = declaration.header.begin, end = 0; at < declaration.header.end; ++at) {
+      if (tokens_.is_attribute(at)) end = tokens_.partner(at);
+      in_attribute = at < end;
+      if (in_attribute && tokens_.is_identifier(at) && is_parameter(tokens_.text(at))) return true;
+    }
+    return false;
   }
 
   // How the kernel is named inside itself: with its own template parameters as arguments.
@@ -114,37 +205,40 @@ class Scanner {
     return function.name + "<" + joined(arguments) + ">";
   }
 
-  void rewrite_instantiation(const KernelInstantiation &instantiation) {
-    const Declaration &declaration = declarations_[instantiation.declaration];
-    const std::size_t begin = tokens_[declaration.range.begin].begin;
+  // Defines the table entry of one kernel: behind its body, or in place of its instantiation.
+  void insert(const Entry &entry) {
+    const Declaration &declaration = declarations_[entry.declaration];
+    const bool is_instantiation = declaration.kind == DeclarationKind::explicit_instantiation;
     const std::size_t end = tokens_[declaration.range.end - 1].end;
-    std::vector<TokenRange> roots;
-    if (!instantiation.arguments.empty()) roots.push_back(instantiation.arguments);
-    result_.edits.push_back(
-        {begin, end,
-         entry(instantiation.function, instantiation.expression, instantiation.host_name, roots, declaration.scope)});
+    const std::size_t begin = is_instantiation ? tokens_[declaration.range.begin].begin : end;
+    result_.edits.push_back({begin, end, entry.is_chosen ? definition(entry) : ""});
   }
 
-  // Defines the table entry of one kernel, and notes its name for the tail.
-  std::string entry(std::size_t function, const std::string &expression, const std::string &host_name,
-                    std::vector<TokenRange> roots, const std::string &scope) {
-    const KernelFunction &kernel = kernels_.functions[function];
-    const Declaration &declaration = declarations_[kernel.declaration];
-    if (std::find(result_.kernel_names.begin(), result_.kernel_names.end(), host_name) != result_.kernel_names.end()) {
-      throw SourceError(tokens_[declaration.name].begin, "there are two kernels named '" + host_name + "'");
-    }
-    roots.push_back(declaration.range);
+  std::string definition(const Entry &entry) {
+    const KernelFunction &function = kernels_.functions[entry.function];
     const std::string name = "helion_host_kernel_" + std::to_string(table_.size());
-    table_.push_back(scope + name);
-    result_.kernel_names.push_back(host_name);
-    const std::string stacks = calls_.needs_stacks(roots) ? "true" : "false";
-    return " constexpr struct helion_host_kernel " + name + " = helion_host::kernel_entry<" + expression + ", " +
-           declaration.scope + inputs_name(function) + ", " + stacks + ">::describe(" + quoted(host_name) + ");";
+    table_.push_back(declarations_[entry.declaration].scope + name);
+    std::string inputs = declarations_[function.declaration].scope + inputs_name(entry.function);
+    if (is_dependent(function)) {
+      inputs += "<" + one_line(tokens_, entry.arguments.begin, entry.arguments.end) + ">";
+    }
+    return " constexpr struct helion_host_kernel " + name + " = helion_host::kernel_entry<" + entry.expression + ", " +
+           inputs + ", " + (entry.reached.synchronizes ? "true" : "false") + ">::describe(" + quoted(entry.host_name) +
+           ");";
   }
 
   std::string tail() const {
     return "static const struct helion_host_kernel helion_host_kernels[] = {" + joined(table_) +
            "};\nHELION_HOST_LIBRARY(helion_host_kernels, " + std::to_string(table_.size()) + ")\n";
+  }
+
+  [[noreturn]] void fail_unknown_kernel() const {
+    std::string names;
+    for (const Entry &entry : entries_) names += (names.empty() ? "'" : ", '") + entry.host_name + "'";
+    if (request_.name.empty()) {
+      throw UnknownKernelError("the source has several kernels: " + names + "; say which with name=");
+    }
+    throw UnknownKernelError("the source has no kernel '" + request_.name + "'; it has " + names);
   }
 
   [[noreturn]] void fail_without_kernels() const {
@@ -163,8 +257,9 @@ class Scanner {
   std::vector<Declaration> declarations_;
   Kernels kernels_;
   CallGraph calls_;
+  std::vector<Entry> entries_;
   ScannedSource result_;
-  std::vector<std::string> table_;  // qualified names of the entries
+  std::vector<std::string> table_;  // qualified names of the entries that are chosen
 };
 
 }  // namespace

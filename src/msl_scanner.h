@@ -11,14 +11,18 @@
 namespace helion_msl {
 
 struct ScannedSource {
-  std::vector<Edit> edits;  // of the flat text
-  std::string head;         // goes before the text: #define lines that the headers read
-  std::string tail;         // goes after it: the table of kernels
-  std::vector<std::string> kernel_names;
-  std::vector<std::string> undefined_constants;  // function constants without a value: they may not be used
+  std::vector<Edit> edits;                       // of the flat text
+  std::string head;                              // goes before the text: #define lines that the headers read
+  std::string tail;                              // goes after it: the table of kernels
+  std::vector<std::string> undefined_constants;  // function constants without a value that the kernels mention
 };
 
-// Throws SourceError, with an offset in `source.flat()`.
+// Sources with more kernels than this are compiled for one kernel at a time.
+inline constexpr std::size_t max_kernels_per_library = 8;
+
+// The table has all kernels of the source, or only the one that the request names: where there are very many, and where
+// others need function constants that the request has no values for. Throws UnknownKernelError, and SourceError with an
+// offset in `source.flat()`.
 ScannedSource scan_msl(const MslSource &source, const CompileRequest &request);
 
 // Prefix of the symbol that a function constant without a value stands for in the object file.
