@@ -1,7 +1,6 @@
 #include "argument_binding.h"
 
 #include <array>
-#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -90,21 +89,12 @@ bool is_double_based(dlpack::DataType dtype) {
                       "), or change the declaration");
 }
 
-// Alignment that the kernel's loads assume. A vector of 2 or 4 lanes may also be a packed one, which is aligned like
-// its scalar; a size of three scalars is certainly packed.
-std::uint64_t required_alignment(const ArgumentInfo &argument) {
-  if (argument.scalar == ScalarType::opaque) return 1;
-  std::uint64_t scalar_size = facts(argument.scalar).size;
-  if (argument.element_size == 0 || !std::has_single_bit(argument.element_size)) return scalar_size;
-  return argument.element_size;
-}
-
 void check_address(std::size_t position, const ArgumentInfo &argument, const TensorView &tensor) {
   // An MTLBuffer begins on a page, so there only the offset counts.
   std::uint64_t address = tensor.byte_offset;
   if (tensor.device == DeviceKind::cpu) address += reinterpret_cast<std::uintptr_t>(tensor.data);
-  std::uint64_t alignment = required_alignment(argument);
-  if (address % alignment == 0) return;
+  const std::uint64_t alignment = argument.alignment;
+  if (alignment <= 1 || address % alignment == 0) return;
   throw ArgumentError(label(position, argument) + ": the tensor's first element is not aligned to " +
                       std::to_string(alignment) + " bytes, as " + declared_type(argument) +
                       " needs; pass x.clone() or a slice that starts on such a boundary");

@@ -42,6 +42,7 @@ struct ArgumentInfo {
   ScalarType scalar = ScalarType::opaque;
   std::uint32_t lanes = 1;         // 2 to 4 for vectors
   std::uint32_t element_size = 0;  // bytes of one element as declared
+  std::uint32_t alignment = 1;     // bytes: the kernel's loads assume addresses that are multiples of this
   bool is_reference = false;       // `constant T &`: exactly one element is read
   bool is_writable = false;
 };

@@ -86,6 +86,7 @@ ArgumentInfo describe_argument(const helion_host_argument &argument) {
           .scalar = scalar_type(argument.scalar),
           .lanes = argument.lanes,
           .element_size = argument.element_size,
+          .alignment = argument.alignment,
           .is_reference = argument.is_reference != 0,
           .is_writable = argument.is_writable != 0};
 }

@@ -15,7 +15,7 @@ typedef unsigned int helion_host_u32;
 typedef unsigned long long helion_host_u64;
 
 // Changes whenever a layout below changes; a library with another number is not loaded.
-#define HELION_HOST_ABI_VERSION 1u
+#define HELION_HOST_ABI_VERSION 2u
 
 // Lanes of a simdgroup on every Apple GPU (Metal Feature Set Tables, "SIMD-group width").
 #define HELION_HOST_SIMD_WIDTH 32u
@@ -47,6 +47,7 @@ struct helion_host_argument {
   helion_host_u32 scalar;        // enum helion_host_scalar
   helion_host_u32 lanes;         // 1 for scalars, 2 to 4 for vectors of `scalar`
   helion_host_u32 element_size;  // sizeof of the type pointed or referred to, in bytes
+  helion_host_u32 alignment;     // alignof of the same: packed vectors have that of their scalar
   helion_host_u32 is_reference;  // declared as a reference: exactly one element is read
   helion_host_u32 is_writable;   // 0 for `const` and `constant`
 };

@@ -98,6 +98,15 @@ constexpr helion_host_u32 size_of() {
   }
 }
 
+template <class T>
+constexpr helion_host_u32 alignment_of() {
+  if constexpr (__is_void(T)) {
+    return 1;
+  } else {
+    return alignof(T);
+  }
+}
+
 template <class Parameter>
 constexpr helion_host_argument describe_argument(const char *name, helion_host_u32 index) {
   using traits = argument_traits<metal::remove_cv_t<Parameter>>;
@@ -109,6 +118,7 @@ constexpr helion_host_argument describe_argument(const char *name, helion_host_u
       .scalar = scalar_of<element_t<value>>(),
       .lanes = static_cast<helion_host_u32>(vector_size<value>),
       .element_size = size_of<element>(),
+      .alignment = alignment_of<element>(),
       .is_reference = traits::is_reference,
       .is_writable = !__is_const(element),
   };
