@@ -184,7 +184,7 @@ void bind_kernel(nb::module_ &m) {
           [](const Kernel &kernel, nb::handle args, nb::handle grid, nb::handle block_dims) {
             launch_kernel(*kernel.engine, *kernel.compiled, args.ptr(), grid.ptr(), block_dims.ptr());
           },
-          "args"_a, "grid"_a, "block_dims"_a,
+          "args"_a.none(), "grid"_a.none(), "block_dims"_a.none(),
           nb::sig("def __call__(self, args: collections.abc.Sequence[object], grid: int | "
                   "collections.abc.Sequence[int], block_dims: int | collections.abc.Sequence[int]) -> None"),
           "Launches the kernel; the parameters and errors are those of :func:`launch`.")
@@ -290,12 +290,13 @@ NB_MODULE(_C, m) {
       [](nb::handle msl, nb::handle args, nb::handle grid, nb::handle block_dims, nb::handle name) {
         launch_source(msl.ptr(), args.ptr(), grid.ptr(), block_dims.ptr(), name.ptr());
       },
-      "msl"_a, "args"_a, "grid"_a, "block_dims"_a, nb::kw_only(), "name"_a.none() = nb::none(),
+      "msl"_a.none(), "args"_a.none(), "grid"_a.none(), "block_dims"_a.none(), nb::kw_only(),
+      "name"_a.none() = nb::none(),
       nb::sig("def launch(msl: str, args: collections.abc.Sequence[object], grid: int | collections.abc.Sequence[int], "
               "block_dims: int | collections.abc.Sequence[int], *, name: str | None = None) -> None"),
       launch_doc);
-  m.def("compile", compile, "msl"_a, nb::kw_only(), "name"_a.none() = nb::none(), "device"_a.none() = nb::none(),
-        "math_mode"_a = "safe", "constants"_a.none() = nb::none(),
+  m.def("compile", compile, "msl"_a.none(), nb::kw_only(), "name"_a.none() = nb::none(), "device"_a.none() = nb::none(),
+        "math_mode"_a.none() = "safe", "constants"_a.none() = nb::none(),
         nb::sig("def compile(msl: str, *, name: str | None = None, device: object = None, math_mode: "
                 "typing.Literal['safe', 'fast'] = 'safe', constants: collections.abc.Mapping[str | int, bool | int | "
                 "float] | None = None) -> Kernel"),

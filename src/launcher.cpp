@@ -86,7 +86,7 @@ void launch_kernel(Engine &engine, const CompiledKernel &kernel, PyObject *argum
 std::string_view text_of(PyObject *object, std::string_view parameter) {
   if (!PyUnicode_Check(object)) {
     throw ArgumentError(std::string(parameter) + " must be a str, not " +
-                        nb::cast<std::string>(nb::borrow(object).type().attr("__qualname__")));
+                        nb::cast<std::string>(nb::borrow(object).type().attr("__name__")));
   }
   Py_ssize_t size = 0;
   const char *text = PyUnicode_AsUTF8AndSize(object, &size);

@@ -17,7 +17,7 @@ PyObject *type_of(PyObject *object) {
 }
 
 std::string type_name(PyObject *object) {
-  return nb::cast<std::string>(nb::borrow(type_of(object)).attr("__qualname__"));
+  return nb::cast<std::string>(nb::borrow(type_of(object)).attr("__name__"));
 }
 
 // A new reference to `sequence` as a list or a tuple.
@@ -75,6 +75,12 @@ IntegerValue read_integer(PyObject *object) {
                       "; a kernel takes tensors, bool, int, float, bytes and objects with __dlpack__");
 }
 
+// Clears the exception of an object that turns out to be no number; passes on what is no such refusal.
+void discard_refusal() {
+  if (!PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_ValueError)) throw nb::python_error();
+  PyErr_Clear();
+}
+
 // Numbers of other libraries (NumPy's scalars, SymPy's, Decimal), by Python's own protocols.
 bool read_number(PyObject *object, ArgumentValue &value) {
   if (PyUnicode_Check(object)) return false;  // numpy.str_ has number slots too
@@ -85,7 +91,7 @@ bool read_number(PyObject *object, ArgumentValue &value) {
       value.integer = read_integer(index);
       return true;
     }
-    PyErr_Clear();  // numpy.bool has the slot, and refuses
+    discard_refusal();  // numpy.bool has the slot, and refuses
   }
   const std::string name = type_name(object);
   if (name == "bool" || name == "bool_") {
@@ -95,10 +101,12 @@ bool read_number(PyObject *object, ArgumentValue &value) {
     value.boolean = truth != 0;
     return true;
   }
-  if (PyComplex_Check(object) || !PyObject_HasAttrString(type_of(object), "__float__")) return false;
+  // NumPy's complex numbers have __float__ as well, which drops a part of them.
+  const bool is_complex = PyComplex_Check(object) || name.starts_with("complex") || name == "clongdouble";
+  if (is_complex || !PyObject_HasAttrString(type_of(object), "__float__")) return false;
   nb::object real = nb::steal(PyNumber_Float(object));
   if (!real.is_valid()) {
-    PyErr_Clear();
+    discard_refusal();
     return false;
   }
   value.kind = ArgumentValue::Kind::real;

@@ -14,7 +14,7 @@ namespace helion_msl {
 namespace {
 
 std::string type_name(PyObject *object) {
-  return nb::cast<std::string>(nb::borrow(reinterpret_cast<PyObject *>(Py_TYPE(object))).attr("__qualname__"));
+  return nb::cast<std::string>(nb::borrow(reinterpret_cast<PyObject *>(Py_TYPE(object))).attr("__name__"));
 }
 
 std::string label(std::size_t position, PyObject *object) {

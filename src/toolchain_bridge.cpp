@@ -5,7 +5,6 @@
 #include <nanobind/stl/vector.h>
 
 #include "errors.h"
-#if __has_include("host_compiler.h")
 #include "host_compiler.h"
 
 namespace nb = nanobind;
@@ -38,8 +37,3 @@ void register_toolchain_finder() {
 }
 
 }  // namespace helion_msl
-#else
-namespace helion_msl {
-void register_toolchain_finder() {}
-}  // namespace helion_msl
-#endif

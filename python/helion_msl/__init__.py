@@ -6,29 +6,32 @@ On a Mac kernels run on Apple's GPU, on PyTorch's own stream; elsewhere the same
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .errors import ArgumentError
-from .errors import EngineUnavailableError
-from .errors import HelionMslError
-from .errors import KernelError
-from .errors import LaunchError
-from .errors import MetalCompileError
-from .errors import TranslationError
-from .errors import UnknownKernelError
+from .errors import (
+    ArgumentError,
+    EngineUnavailableError,
+    HelionMslError,
+    KernelError,
+    LaunchError,
+    MetalCompileError,
+    TranslationError,
+    UnknownKernelError,
+)
 
 try:
-    from ._C import ArgumentInfo
-    from ._C import CacheInfo
-    from ._C import Kernel
-    from ._C import cache_info
-    from ._C import clear_cache
-    from ._C import commit
-    from ._C import compile  # noqa: A004
-    from ._C import engine_description
-    from ._C import launch
-    from ._C import synchronize
+    from ._C import (
+        ArgumentInfo,
+        CacheInfo,
+        Kernel,
+        cache_info,
+        clear_cache,
+        commit,
+        compile,  # noqa: A004
+        engine_description,
+        launch,
+        synchronize,
+    )
 except ModuleNotFoundError as error:
     if error.name != f"{__name__}._C":
         raise
@@ -74,7 +77,7 @@ __all__ = [
 _LAZY = {"language": None, "metal_jit": "jit", "register_helion_backend": "helion_backend"}
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401
+def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)

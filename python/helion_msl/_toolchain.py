@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from .errors import EngineUnavailableError
 
+# The first one with arithmetic on __bf16 (Clang 17 release notes). Apple numbers its own differently.
+_OLDEST_CLANG = 17
 _REMEDY = "pip install ziglang, or set HELION_MSL_CLANG to the path of a clang"
 
 
@@ -106,4 +108,8 @@ def _version(clang: list[str]) -> str:
         said = (asked.stderr or asked.stdout).strip()
         msg = f"{' '.join(clang)} is no clang: `--version` answers {said[:200]!r}; {_REMEDY}"
         raise EngineUnavailableError(msg)
-    return f"clang {found.group(1)}"
+    version = int(found.group(1))
+    if version < _OLDEST_CLANG and "Apple clang" not in asked.stdout:
+        msg = f"{' '.join(clang)} is clang {version}, but kernels need {_OLDEST_CLANG} or later; {_REMEDY}"
+        raise EngineUnavailableError(msg)
+    return f"clang {version}"

@@ -1,0 +1,26 @@
+"""What every test shares: the device under test, and which engine that is."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import helion_msl
+
+
+def _device() -> str:
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def pytest_report_header() -> str:
+    try:
+        engine = helion_msl.engine_description(_device())
+    except helion_msl.EngineUnavailableError as error:
+        engine = f"none, so that tests which launch will fail: {error}"
+    return f"helion_msl {helion_msl.__version__}, torch {torch.__version__}, engine: {engine}"
+
+
+@pytest.fixture(scope="session")
+def device() -> str:
+    """The device that kernels are tested on: Apple's GPU where there is one, else this machine's cores."""
+    return _device()
