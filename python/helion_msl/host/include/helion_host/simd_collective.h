@@ -46,6 +46,7 @@ struct lanes {
 // that every call in a program is a call site of its own.
 template <auto function, class Operand>
 HELION_MSL_FUNC void collective(Operand &operand) {
+  HELION_HOST_ONE_CALL_SITE();
   helion_host_simd_collective(&operand, [](void *const *operands, helion_host_u32 active, helion_host_u32) {
     function(lanes<Operand>{operands, active});
   });

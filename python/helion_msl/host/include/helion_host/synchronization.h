@@ -44,17 +44,21 @@ enum memory_scope : int {
 };
 
 HELION_MSL_FUNC void threadgroup_barrier(mem_flags flags) {
+  HELION_HOST_ONE_CALL_SITE();
   helion_host_threadgroup_barrier(static_cast<helion_host_u32>(flags));
 }
 template <class Scope>
 HELION_MSL_FUNC void threadgroup_barrier(mem_flags flags, Scope) {
+  HELION_HOST_ONE_CALL_SITE();
   helion_host_threadgroup_barrier(static_cast<helion_host_u32>(flags));
 }
 HELION_MSL_FUNC void simdgroup_barrier(mem_flags flags) {
+  HELION_HOST_ONE_CALL_SITE();
   helion_host_simdgroup_barrier(static_cast<helion_host_u32>(flags));
 }
 template <class Scope>
 HELION_MSL_FUNC void simdgroup_barrier(mem_flags flags, Scope) {
+  HELION_HOST_ONE_CALL_SITE();
   helion_host_simdgroup_barrier(static_cast<helion_host_u32>(flags));
 }
 
