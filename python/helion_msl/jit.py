@@ -8,24 +8,14 @@ from __future__ import annotations
 
 import ast
 import functools
-from typing import TYPE_CHECKING
-from typing import Any
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from . import _C
-from . import walker
-from ._walker.types import BOOL
-from ._walker.types import FLOAT32
-from ._walker.types import INT32
-from ._walker.types import INT64
-from ._walker.types import ScalarType
-from ._walker.types import TensorType
-from .errors import ArgumentError
-from .errors import TranslationError
+from . import _C, walker
+from ._walker.types import BOOL, FLOAT32, INT32, INT64, ScalarType, TensorType
+from .errors import ArgumentError, TranslationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import torch
 
@@ -158,9 +148,7 @@ class MetalKernel:
         values = self._bind(args, keywords)
         return self._specialize(values, None if block_dims is None else _three(block_dims)).translation.msl
 
-    def translate(
-        self, *args: object, block_dims: BlockDims | None = None, **keywords: object
-    ) -> walker.Translation:
+    def translate(self, *args: object, block_dims: BlockDims | None = None, **keywords: object) -> walker.Translation:
         """Return the MSL with the kernel's name and its argument table."""
         values = self._bind(args, keywords)
         return self._specialize(values, None if block_dims is None else _three(block_dims)).translation
@@ -260,7 +248,7 @@ def _is_tensor(value: object) -> bool:
     return hasattr(value, "__dlpack__")
 
 
-def _device_type(value: Any) -> str | None:  # noqa: ANN401 - a torch tensor, or an array of another library
+def _device_type(value: Any) -> str | None:
     return getattr(getattr(value, "device", None), "type", None)
 
 
@@ -276,7 +264,7 @@ def _three(dims: BlockDims) -> tuple[int, int, int]:
 _TENSOR_TYPES: dict[object, TensorType] = {}
 
 
-def _describe(name: str, value: Any) -> object:  # noqa: ANN401 - any argument
+def _describe(name: str, value: Any) -> object:
     """Return the type of an argument, or the value itself where it becomes part of the kernel."""
     if isinstance(value, bool):
         return BOOL
@@ -296,7 +284,9 @@ def _tensor_type(name: str, tensor: torch.Tensor) -> TensorType:
     contiguous = tensor.is_contiguous()
     strides = None if contiguous else tuple(1 if stride == 1 else None for stride in tensor.stride())
     if strides is not None and not is_large:
-        is_large = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)) >= _LARGE
+        is_large = (
+            sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True)) >= _LARGE
+        )
     key = (tensor.dtype, tensor.dim(), strides, is_large)
     found = _TENSOR_TYPES.get(key)
     if found is None:
@@ -315,7 +305,7 @@ def _key(value: object) -> object:
     return (type(value), repr(value)) if isinstance(value, bool | float) else value
 
 
-def _constant(name: str, value: Any) -> Any:  # noqa: ANN401 - any argument
+def _constant(name: str, value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     if hasattr(value, "__index__"):
@@ -348,4 +338,4 @@ def _resolves_to(text: str, namespace: dict[str, object], wanted: object) -> boo
     value = namespace.get(root)
     for attribute in attributes:
         value = getattr(value, attribute, None)
-    return value is wanted or text.split(".")[-1] == getattr(wanted, "__name__", "")
+    return value is wanted or text.rsplit(".", maxsplit=1)[-1] == getattr(wanted, "__name__", "")

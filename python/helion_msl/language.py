@@ -19,8 +19,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from typing import TYPE_CHECKING
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import language_math
 from .language_math import *  # noqa: F403 - the mathematical functions belong to this namespace
@@ -39,10 +38,12 @@ pi = 3.141592653589793
 _current = threading.local()
 
 
-def _thread() -> Any:  # noqa: ANN401 - set by helion_msl.reference
+def _thread() -> Any:
     thread = getattr(_current, "thread", None)
     if thread is None:
-        raise RuntimeError("thread positions exist only inside a kernel; helion_msl.reference.run executes one as Python")
+        raise RuntimeError(
+            "thread positions exist only inside a kernel; helion_msl.reference.run executes one as Python"
+        )
     return thread
 
 
@@ -93,7 +94,7 @@ class DType:
         self.format = format_character
         self.__doc__ = doc
 
-    def __call__(self, value: float) -> Any:  # noqa: ANN401 - a bool, an int or a float
+    def __call__(self, value: float) -> Any:
         if self.name == "bool":
             return bool(value)
         if self.name == "bfloat16":
@@ -141,7 +142,7 @@ class constexpr:  # noqa: N801 - used as an annotation, like a builtin type
     """Annotates a parameter whose value becomes part of the kernel: ``BLOCK: ml.constexpr``."""
 
 
-def bitcast(x: float, dtype: DType) -> Any:  # noqa: ANN401 - of the type asked for
+def bitcast(x: float, dtype: DType) -> Any:
     """Return the value that has the same bits in another type of the same size.
 
     In plain Python x counts as float32 or int32, or as the integer type of the size asked for.
@@ -158,7 +159,7 @@ def bitcast(x: float, dtype: DType) -> Any:  # noqa: ANN401 - of the type asked 
 # ---- Threadgroup memory and barriers -----------------------------------------------------------------------------------
 
 
-def threadgroup_array(shape: int | tuple[int, ...], dtype: DType) -> Any:  # noqa: ANN401 - subscripted like a tensor
+def threadgroup_array(shape: int | tuple[int, ...], dtype: DType) -> Any:
     """Return an array that all threads of the threadgroup share, its elements undefined at first.
 
     Args:
@@ -187,7 +188,7 @@ def simdgroup_barrier(memory: str = "threadgroup") -> None:
 # ---- Simdgroup operations: every thread of the simdgroup must reach the call -------------------------------------------
 
 
-def _lanes(value: Any) -> list[Any]:  # noqa: ANN401 - any number
+def _lanes(value: Any) -> list[Any]:
     return list(_thread().exchange(value))
 
 
@@ -309,10 +310,11 @@ def simd_shuffle_xor(x: float, mask: int) -> float:
 # ---- Atomics: relaxed order; each returns the old value -------------------------------------------------------------------
 
 
-def _update(array: torch.Tensor, index: int | Sequence[int], change: Any) -> Any:  # noqa: ANN401 - any number
+def _update(array: torch.Tensor, index: int | Sequence[int], change: Any) -> Any:
     with _ATOMIC_LOCK:
         place = tuple(index) if isinstance(index, list | tuple) else index
-        old = array[place].item()
+        element = array[place]
+        old = element.item() if hasattr(element, "item") else element
         array[place] = change(old)
         return old
 
@@ -320,47 +322,47 @@ def _update(array: torch.Tensor, index: int | Sequence[int], change: Any) -> Any
 _ATOMIC_LOCK = threading.Lock()
 
 
-def atomic_add(array: torch.Tensor, index: int | Sequence[int], value: float) -> Any:  # noqa: ANN401
+def atomic_add(array: torch.Tensor, index: int | Sequence[int], value: float) -> Any:
     """Add to an element of int32, uint32 or float32; return what it held before."""
     return _update(array, index, lambda old: old + value)
 
 
-def atomic_sub(array: torch.Tensor, index: int | Sequence[int], value: float) -> Any:  # noqa: ANN401
+def atomic_sub(array: torch.Tensor, index: int | Sequence[int], value: float) -> Any:
     """Subtract from an element of int32, uint32 or float32; return what it held before."""
     return _update(array, index, lambda old: old - value)
 
 
-def atomic_min(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:  # noqa: ANN401
+def atomic_min(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:
     """Lower an element of int32 or uint32 to a value; return what it held before."""
     return _update(array, index, lambda old: min(old, value))
 
 
-def atomic_max(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:  # noqa: ANN401
+def atomic_max(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:
     """Raise an element of int32 or uint32 to a value; return what it held before."""
     return _update(array, index, lambda old: max(old, value))
 
 
-def atomic_and(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:  # noqa: ANN401
+def atomic_and(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:
     """Bitwise and into an element of int32 or uint32; return what it held before."""
     return _update(array, index, lambda old: old & value)
 
 
-def atomic_or(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:  # noqa: ANN401
+def atomic_or(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:
     """Bitwise or into an element of int32 or uint32; return what it held before."""
     return _update(array, index, lambda old: old | value)
 
 
-def atomic_xor(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:  # noqa: ANN401
+def atomic_xor(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:
     """Bitwise exclusive or into an element of int32 or uint32; return what it held before."""
     return _update(array, index, lambda old: old ^ value)
 
 
-def atomic_exchange(array: torch.Tensor, index: int | Sequence[int], value: float) -> Any:  # noqa: ANN401
+def atomic_exchange(array: torch.Tensor, index: int | Sequence[int], value: float) -> Any:
     """Replace an element of int32, uint32 or float32; return what it held before."""
     return _update(array, index, lambda old: value)  # noqa: ARG005
 
 
-def atomic_load(array: torch.Tensor, index: int | Sequence[int]) -> Any:  # noqa: ANN401
+def atomic_load(array: torch.Tensor, index: int | Sequence[int]) -> Any:
     """Read an element that other threads change with atomics."""
     return _update(array, index, lambda old: old)
 

@@ -63,7 +63,7 @@ __all__ = [
 
 
 def exp(x: float) -> float:
-    """e to the power of x."""
+    """E to the power of x."""
     try:
         return math.exp(x)
     except OverflowError:
@@ -81,7 +81,7 @@ def exp10(x: float) -> float:
 
 
 def expm1(x: float) -> float:
-    """e to the power of x, minus 1, exact near 0."""
+    """E to the power of x, minus 1, exact near 0."""
     try:
         return math.expm1(x)
     except OverflowError:

@@ -9,26 +9,17 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from typing import Literal
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ._walker import infer
-from ._walker import ir
-from ._walker import types
-from ._walker.helion_dialect import MARKERS
-from ._walker.helion_dialect import HelionParser
+from ._walker import infer, ir, types
+from ._walker.helion_dialect import MARKERS, HelionParser
 from ._walker.parse_statements import StatementParser
 from ._walker.printer import print_kernel
-from ._walker.source import Source
-from ._walker.source import source_of_function
-from ._walker.source import source_of_text
-from ._walker.types import ScalarType
-from ._walker.types import TensorType
+from ._walker.source import Source, source_of_function, source_of_text
+from ._walker.types import ScalarType, TensorType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 ArgumentType: TypeAlias = TensorType | ScalarType
 Dialect = Literal["python", "helion"]

@@ -5,13 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import language
-from . import fold
-from . import ir
-from .types import FLOAT32
-from .types import INT32
-from .types import UINT32
-from .types import VOID
-from .types import PointerType
+from . import fold, ir
+from .types import FLOAT32, INT32, UINT32, VOID, PointerType
 
 if TYPE_CHECKING:
     import ast
@@ -59,15 +54,16 @@ def _atomic(name: str) -> Callable[[ExpressionParser, ast.Call, dict[str, ast.ex
         if isinstance(base, ir.TensorReference):
             base.argument.is_written = True
         pointer = ir.AddressOf(element, _MSL_TYPES[dtype], PointerType(dtype, "threadgroup" if is_shared else "device"))
-        operands: list[ir.Expression] = [pointer]
+        operands: list[ir.Expression] = []
         if "value" in bound:
             number = parser.scalar(bound["value"])
             if getattr(number.type, "is_float", False) and not dtype.is_float:
-                raise parser.error(bound["value"], f"a {number.type} is combined with elements of {dtype}", "convert it")
+                raise parser.error(
+                    bound["value"], f"a {number.type} is combined with elements of {dtype}", "convert it"
+                )
             operands.append(fold.convert(number, dtype))
-        operands = parser.ordered(node, operands)
         result = VOID if name == "atomic_store" else dtype
-        return ir.Call(f"metal::{msl}", (*operands, ir.Symbol(_ORDER)), result, has_effect=True)
+        return ir.Call(f"metal::{msl}", (pointer, *operands, ir.Symbol(_ORDER)), result, has_effect=True)
 
     return handle
 

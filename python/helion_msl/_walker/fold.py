@@ -5,13 +5,7 @@ from __future__ import annotations
 import struct
 
 from . import ir
-from .types import BFLOAT16
-from .types import BOOL
-from .types import FLOAT16
-from .types import FLOAT32
-from .types import INT32
-from .types import ScalarType
-from .types import integer_type_of
+from .types import BFLOAT16, BOOL, FLOAT16, FLOAT32, INT32, ScalarType, integer_type_of
 
 
 def weak_constant(value: ir.Number, name: str | None = None) -> ir.Constant | None:
@@ -44,7 +38,11 @@ def _wrap(value: int, scalar: ScalarType) -> int:
 def convert(node: ir.Expression, target: ScalarType) -> ir.Expression:
     """Return a scalar expression converted to a type, as C++ converts; nothing is added where it has that type."""
     if node.type is target:
-        return ir.Constant(node.value, target, False, node.name) if isinstance(node, ir.Constant) and node.is_weak else node
+        return (
+            ir.Constant(node.value, target, False, node.name)
+            if isinstance(node, ir.Constant) and node.is_weak
+            else node
+        )
     if isinstance(node, ir.Constant):
         return _convert_constant(node, target)
     if isinstance(node, ir.Cast) and node.type is not BOOL and _keeps_all(node.operand.type, node.type):
@@ -61,8 +59,10 @@ def _keeps_all(source: object, target: ScalarType) -> bool:
         return True
     if target.is_float:
         return target is FLOAT32 and source.bits <= 16
-    return source.is_integer and target.is_integer and (
-        target.minimum <= source.minimum and source.maximum <= target.maximum
+    return (
+        source.is_integer
+        and target.is_integer
+        and (target.minimum <= source.minimum and source.maximum <= target.maximum)
     )
 
 

@@ -6,32 +6,31 @@ memory accesses, ``helion_red.*`` for reductions. ``/`` and ``%`` are C++'s. Int
 width, as torch's do, and a half meeting a literal float becomes a float, as in C++.
 """
 
+# ruff: noqa: N802 - the visitors are named after the classes of the ast module
+
 from __future__ import annotations
 
 import ast
 from typing import TYPE_CHECKING
 
-from . import fold
-from . import ir
-from . import operators
-from . import values
-from .intrinsics import Function
-from .intrinsics import apply
+from . import fold, ir, operators, values
+from .intrinsics import Function, apply
 from .parse_statements import StatementParser
-from .types import BOOL
-from .types import BY_MSL_NAME
-from .types import BY_NAME
-from .types import FLOAT32
-from .types import INT8
-from .types import INT16
-from .types import INT32
-from .types import INT64
-from .types import UINT32
-from .types import PointerType
-from .types import ScalarType
-from .types import ThreadgroupArrayType
-from .values import DottedName
-from .values import PythonObject
+from .types import (
+    BOOL,
+    BY_MSL_NAME,
+    BY_NAME,
+    FLOAT32,
+    INT8,
+    INT16,
+    INT32,
+    INT64,
+    UINT32,
+    PointerType,
+    ScalarType,
+    ThreadgroupArrayType,
+)
+from .values import DottedName, PythonObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,22 +38,47 @@ if TYPE_CHECKING:
     from .values import Value
 
 THREADGROUP_ARRAY_PREFIX = "_METAL_TG_BUF_"
-_ROOTS = frozenset({"metal", "c10", "helion_red", "tl", "tgid", "tid", "static_cast", "as_type", "decltype", "_simd_group"})
+_ROOTS = frozenset(
+    {"metal", "c10", "helion_red", "tl", "tgid", "tid", "static_cast", "as_type", "decltype", "_simd_group"}
+)
 MARKERS = _ROOTS - {"metal", "tl", "tid"} | {"tgid"}
 _POSITIONS: dict[str, ir.PositionKind] = {
     "tgid": "threadgroup_position_in_grid",
     "tid": "thread_position_in_threadgroup",
 }
 
-_PRECISE = (
-    "acos acosh asin asinh atan atan2 atanh cos cosh exp exp2 exp10 log log2 log10 pow rsqrt sin sinh sqrt tan tanh"
-).split()
+_PRECISE = [
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "cos",
+    "cosh",
+    "exp",
+    "exp2",
+    "exp10",
+    "log",
+    "log2",
+    "log10",
+    "pow",
+    "rsqrt",
+    "sin",
+    "sinh",
+    "sqrt",
+    "tan",
+    "tanh",
+]
 _FUNCTIONS: dict[str, Function] = {
     **{f"metal.precise.{name}": Function(f"metal::precise::{name}") for name in _PRECISE},
     **{f"metal.{name}": Function(f"metal::precise::{name}") for name in _PRECISE},
-    **{f"metal.{name}": Function(f"metal::{name}", "float") for name in "floor ceil rint trunc round".split()},
-    **{f"metal.{name}": Function(f"metal::{name}", "float", BOOL) for name in "isnan isinf isfinite signbit".split()},
-    **{f"c10.metal.{name}": Function(f"helion_msl::{name}") for name in "erf erfc expm1 log1p sigmoid".split()},
+    **{f"metal.{name}": Function(f"metal::{name}", "float") for name in ["floor", "ceil", "rint", "trunc", "round"]},
+    **{
+        f"metal.{name}": Function(f"metal::{name}", "float", BOOL) for name in ["isnan", "isinf", "isfinite", "signbit"]
+    },
+    **{f"c10.metal.{name}": Function(f"helion_msl::{name}") for name in ["erf", "erfc", "expm1", "log1p", "sigmoid"]},
     "metal.abs": Function("metal::abs", "number"),
     "metal.sign": Function("helion_msl::sign", "number"),
     "metal.max": Function("metal::max", "number"),
@@ -220,7 +244,7 @@ class HelionParser(StatementParser):
     def _cpp_function(self, node: ast.Call, path: str) -> ir.Expression:
         if node.keywords:
             raise self.error(node, f"`{path}` takes no keywords")
-        numbers = self.ordered(node, [self.scalar(argument) for argument in node.args])
+        numbers = [self.scalar(argument) for argument in node.args]
         if path in _OPERATORS and len(numbers) == 2:
             return self.binary(node, _OPERATORS[path], numbers[0], numbers[1])
         if path == "c10.metal.remainder" and len(numbers) == 2:
@@ -292,7 +316,9 @@ class HelionParser(StatementParser):
             return None
         return self.condition(node)
 
-    def _load(self, node: ast.Call, pointer: ast.expr, mask: ast.expr | None = None, other: ast.expr | None = None) -> Value:
+    def _load(
+        self, node: ast.Call, pointer: ast.expr, mask: ast.expr | None = None, other: ast.expr | None = None
+    ) -> Value:
         element, test = self._place(pointer), self._mask(mask)
         dtype = element.base.type.dtype
         if test is None:
@@ -380,5 +406,3 @@ def _torch_integer(*numbers: ir.Expression) -> ScalarType | None:
         else:
             found = INT16 if INT8.bits in (found.bits, scalar.bits) else INT32
     return found
-
-

@@ -10,11 +10,8 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from . import fold
-from . import ir
-from .types import BOOL
-from .types import ScalarType
-from .types import join
+from . import fold, ir
+from .types import BOOL, ScalarType, join
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -199,5 +196,3 @@ def _stores(body: list[ast.stmt], name: str) -> bool:
         for statement in body
         for node in ast.walk(statement)
     )
-
-

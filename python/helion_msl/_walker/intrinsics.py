@@ -11,34 +11,18 @@ import builtins
 import inspect
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from typing import Any
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from .. import language
-from .. import language_math
-from . import fold
-from . import ir
-from . import operators
-from . import values
-from .types import BOOL
-from .types import BY_NAME
-from .types import FLOAT32
-from .types import INT32
-from .types import UINT32
-from .types import VOID
-from .types import ScalarType
-from .types import ThreadgroupArrayType
-from .types import promote
-from .values import PythonObject
-from .values import TupleValue
+from .. import language, language_math
+from . import fold, ir, operators, values
+from .types import BOOL, BY_NAME, FLOAT32, INT32, UINT32, VOID, ScalarType, ThreadgroupArrayType, promote
+from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .parse_expressions import ExpressionParser
-    from .values import TensorMethod
-    from .values import Value
+    from .values import TensorMethod, Value
 
     Handler = Callable[[ExpressionParser, ast.Call, dict[str, ast.expr]], Value]
 
@@ -92,17 +76,47 @@ class Function:
     result: ScalarType | None = None
 
 
-_PRECISE = (
-    "acos acosh asin asinh atan atan2 atanh cos cosh cospi exp exp2 exp10 log log2 log10 pow rsqrt sin sinh sinpi sqrt tan "
-    "tanh tanpi fmod"
-).split()
-_PRELUDE = "erf erfc expm1 log1p sigmoid".split()
+_PRECISE = [
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "cos",
+    "cosh",
+    "cospi",
+    "exp",
+    "exp2",
+    "exp10",
+    "log",
+    "log2",
+    "log10",
+    "pow",
+    "rsqrt",
+    "sin",
+    "sinh",
+    "sinpi",
+    "sqrt",
+    "tan",
+    "tanh",
+    "tanpi",
+    "fmod",
+]
+_PRELUDE = ["erf", "erfc", "expm1", "log1p", "sigmoid"]
 
 FUNCTIONS: dict[object, Function] = {
     **{getattr(language_math, name): Function(f"metal::precise::{name}") for name in _PRECISE},
     **{getattr(language_math, name): Function(f"helion_msl::{name}") for name in _PRELUDE},
-    **{getattr(language_math, name): Function(f"metal::{name}", "float") for name in "ceil floor rint trunc fma copysign".split()},
-    **{getattr(language_math, name): Function(f"metal::{name}", "float", BOOL) for name in "isnan isinf isfinite signbit".split()},
+    **{
+        getattr(language_math, name): Function(f"metal::{name}", "float")
+        for name in ["ceil", "floor", "rint", "trunc", "fma", "copysign"]
+    },
+    **{
+        getattr(language_math, name): Function(f"metal::{name}", "float", BOOL)
+        for name in ["isnan", "isinf", "isfinite", "signbit"]
+    },
     language_math.fmod: Function("metal::fmod"),
     language_math.round_away: Function("metal::round", "float"),
     language_math.sign: Function("helion_msl::sign", "number"),
@@ -113,10 +127,29 @@ FUNCTIONS: dict[object, Function] = {
     # Python's math module, where it has the same meaning.
     **{
         getattr(math, name): Function(f"metal::precise::{name}")
-        for name in "acos acosh asin asinh atan atan2 atanh cos cosh exp log2 log10 pow sin sinh sqrt tan tanh".split()
+        for name in [
+            "acos",
+            "acosh",
+            "asin",
+            "asinh",
+            "atan",
+            "atan2",
+            "atanh",
+            "cos",
+            "cosh",
+            "exp",
+            "log2",
+            "log10",
+            "pow",
+            "sin",
+            "sinh",
+            "sqrt",
+            "tan",
+            "tanh",
+        ]
     },
-    **{getattr(math, name): Function(f"helion_msl::{name}") for name in "erf erfc expm1 log1p".split()},
-    **{getattr(math, name): Function(f"metal::{name}", "float", BOOL) for name in "isnan isinf isfinite".split()},
+    **{getattr(math, name): Function(f"helion_msl::{name}") for name in ["erf", "erfc", "expm1", "log1p"]},
+    **{getattr(math, name): Function(f"metal::{name}", "float", BOOL) for name in ["isnan", "isinf", "isfinite"]},
     math.fmod: Function("metal::fmod"),
     math.fabs: Function("metal::abs", "float"),
     math.copysign: Function("metal::copysign", "float"),
@@ -129,13 +162,17 @@ def apply(function: Function, numbers: list[ir.Expression]) -> ir.Expression:
     """Return a call of a function on numbers, converted to what it takes."""
     scalar = operators.scalar_type(numbers[0])
     for number in numbers[1:]:
-        scalar = operators.common_type(fold.convert(numbers[0], scalar) if number is numbers[0] else ir.Cast(numbers[0], scalar), number)
+        scalar = operators.common_type(
+            fold.convert(numbers[0], scalar) if number is numbers[0] else ir.Cast(numbers[0], scalar), number
+        )
     if len(numbers) == 1 and operators.is_weak(numbers[0]):
         scalar = operators.scalar_type(numbers[0])
     scalar = promote(scalar, scalar)
-    if function.operands == "float32" or (scalar.is_float and scalar.name == "bfloat16"):
-        scalar = FLOAT32
-    elif function.operands == "float" and not scalar.is_float:
+    if (
+        function.operands == "float32"
+        or (scalar.is_float and scalar.name == "bfloat16")
+        or (function.operands == "float" and not scalar.is_float)
+    ):
         scalar = FLOAT32
     arguments = tuple(fold.convert(number, scalar) for number in numbers)
     return ir.Call(function.msl, arguments, function.result or scalar)
@@ -198,7 +235,7 @@ def call_object(parser: ExpressionParser, node: ast.Call, function: object) -> V
         return handler(parser, node, {})
     if known is not None:
         numbers = [parser.scalar(argument) for argument in bind(parser, node, function).values()]
-        return apply(known, parser.ordered(node, numbers))
+        return parser.in_order(node, numbers, lambda *ordered: apply(known, list(ordered)))
     raise parser.error(node, *_unknown_call(function))
 
 
@@ -272,7 +309,9 @@ def call_tensor_method(parser: ExpressionParser, node: ast.Call, method: TensorM
         raise parser.error(node, f"{name} takes one dimension")
     dimension = parser.constant_integer(given[0], "a dimension")
     if not -tensor.type.rank <= dimension < tensor.type.rank:
-        raise parser.error(given[0], f"`{tensor.argument.name}` has {tensor.type.rank} dimensions, no dimension {dimension}")
+        raise parser.error(
+            given[0], f"`{tensor.argument.name}` has {tensor.type.rank} dimensions, no dimension {dimension}"
+        )
     return measure(tensor, dimension % tensor.type.rank)
 
 
@@ -292,13 +331,22 @@ def _minmax(parser: ExpressionParser, node: ast.Call, name: Literal["min", "max"
     if all(isinstance(number, ir.Constant) and number.is_weak for number in numbers):
         constants = [number.value for number in numbers if isinstance(number, ir.Constant)]
         return fold.weak_constant(max(constants) if name == "max" else min(constants)) or numbers[0]
-    numbers = parser.ordered(node, numbers)
+    return parser.in_order(node, numbers, lambda *ordered: _extreme(name, ordered))
+
+
+def _extreme(name: Literal["min", "max"], numbers: tuple[ir.Expression, ...]) -> ir.Expression:
     result = numbers[0]
     for number in numbers[1:]:
         scalar = operators.common_type(result, number)
         pair = (fold.convert(result, scalar), fold.convert(number, scalar))
         # metal::max ignores NaN and Python's max keeps the first of two that do not compare.
-        helper = f"metal::{name}" if not scalar.is_float else "helion_msl::larger" if name == "max" else "helion_msl::smaller"
+        helper = (
+            f"metal::{name}"
+            if not scalar.is_float
+            else "helion_msl::larger"
+            if name == "max"
+            else "helion_msl::smaller"
+        )
         result = ir.Call(helper, pair, scalar)
     return result
 
@@ -369,8 +417,10 @@ def _where(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
     scalar = parser.joined(body, orelse)
     if isinstance(test, ir.Constant):
         return fold.convert(body if test.value else orelse, scalar)
-    test, orelse, body = parser.ordered(node, (test, fold.convert(orelse, scalar), fold.convert(body, scalar)))
-    return ir.Call("metal::select", (orelse, body, test), scalar)
+    arms = (test, fold.convert(body, scalar), fold.convert(orelse, scalar))
+    return parser.in_order(
+        node, arms, lambda test, body, orelse: ir.Call("metal::select", (orelse, body, test), scalar)
+    )
 
 
 def _clamp(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
@@ -422,7 +472,9 @@ def _barrier(function: object, msl: str) -> Handler:
             value = parser.value(bound["memory"])
             memory = value.value if isinstance(value, PythonObject) else None
         if memory not in _MEMORY_FLAGS:
-            raise parser.error(bound["memory"], "unknown kind of memory", "write 'threadgroup', 'device', 'all' or 'none'")
+            raise parser.error(
+                bound["memory"], "unknown kind of memory", "write 'threadgroup', 'device', 'all' or 'none'"
+            )
         return ir.Call(f"{msl}({_MEMORY_FLAGS[str(memory)]})", (), VOID, has_effect=True)
 
     return handle
@@ -449,8 +501,17 @@ def simdgroup_call(
 
 
 _HELPED = frozenset(
-    "simd_sum simd_product simd_max simd_min simd_shuffle simd_shuffle_up simd_shuffle_down simd_shuffle_xor "
-    "simd_broadcast".split()
+    [
+        "simd_sum",
+        "simd_product",
+        "simd_max",
+        "simd_min",
+        "simd_shuffle",
+        "simd_shuffle_up",
+        "simd_shuffle_down",
+        "simd_shuffle_xor",
+        "simd_broadcast",
+    ]
 )
 
 
@@ -496,10 +557,20 @@ _HANDLERS: dict[Any, Handler] = {
     language.simdgroup_barrier: _barrier(language.simdgroup_barrier, "metal::simdgroup_barrier"),
     **{
         getattr(language, name): _simd(name)
-        for name in (
-            "simd_sum simd_product simd_max simd_min simd_prefix_inclusive_sum simd_prefix_exclusive_sum simd_broadcast "
-            "simd_broadcast_first simd_shuffle simd_shuffle_up simd_shuffle_down simd_shuffle_xor"
-        ).split()
+        for name in [
+            "simd_sum",
+            "simd_product",
+            "simd_max",
+            "simd_min",
+            "simd_prefix_inclusive_sum",
+            "simd_prefix_exclusive_sum",
+            "simd_broadcast",
+            "simd_broadcast_first",
+            "simd_shuffle",
+            "simd_shuffle_up",
+            "simd_shuffle_down",
+            "simd_shuffle_xor",
+        ]
     },
     **{getattr(language, name): _simd(name, is_logical=True) for name in ("simd_and", "simd_or", "simd_xor")},
     **{getattr(language, name): _vote(name) for name in ("simd_all", "simd_any", "simd_ballot")},

@@ -7,24 +7,15 @@ give each of them a shape. Statements carry the line of the Python source they c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from dataclasses import field
-from typing import TYPE_CHECKING
-from typing import Literal
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from .types import BOOL
-from .types import INT32
-from .types import VOID
+from .types import BOOL, INT32, VOID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .types import PointerType
-    from .types import ScalarType
-    from .types import TensorType
-    from .types import ThreadgroupArrayType
-    from .types import Type
+    from .types import PointerType, ScalarType, TensorType, ThreadgroupArrayType, Type
 
 Number: TypeAlias = bool | int | float
 
@@ -426,7 +417,23 @@ def walk(node: Expression) -> Iterator[Expression]:
 
 def has_effect(node: Expression) -> bool:
     """Whether evaluating the expression twice, or not at all, would change what the program does."""
-    return any((isinstance(part, Call) and part.has_effect) or isinstance(part, AssignExpression) for part in walk(node))
+    return any(
+        (isinstance(part, Call) and part.has_effect) or isinstance(part, AssignExpression) for part in walk(node)
+    )
+
+
+def is_ordered(node: Expression) -> bool:
+    """Whether it matters when the expression is evaluated; keeping a value in a temporary does not count."""
+    return any(
+        (isinstance(part, Call) and part.has_effect)
+        or (isinstance(part, AssignExpression) and not part.variable.is_temporary)
+        for part in walk(node)
+    )
+
+
+def assigns(node: Expression, variable: Variable) -> bool:
+    """Whether evaluating the expression assigns a variable."""
+    return any(isinstance(part, AssignExpression) and part.variable is variable for part in walk(node))
 
 
 def reads_memory(node: Expression) -> bool:

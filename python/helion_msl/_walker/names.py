@@ -28,7 +28,9 @@ INFINITY NAN HUGE_VALF HUGE_VALH HUGE_VAL MAXFLOAT MAXHALF assert offsetof NULL 
 isinf isfinite isnormal fpclassify isgreater isless isunordered complex I NDEBUG TRUE FALSE
 """
 _VECTOR_NAME = re.compile(r"(packed_)?(bool|u?char|u?short|u?int|u?long|half|bfloat|float)([234])(x[234])?")
-_MACRO_NAME = re.compile(r"(M|FLT|HALF|BFLT|DBL|LDBL|FP|SCHAR|UCHAR|CHAR|SHRT|USHRT|INT|UINT|LONG|ULONG|LLONG)_[A-Z0-9_]+")
+_MACRO_NAME = re.compile(
+    r"(M|FLT|HALF|BFLT|DBL|LDBL|FP|SCHAR|UCHAR|CHAR|SHRT|USHRT|INT|UINT|LONG|ULONG|LLONG)_[A-Z0-9_]+"
+)
 
 RESERVED = frozenset((_CPP_KEYWORDS + _MSL_KEYWORDS + _MACROS).split()) | {scalar.msl for scalar in SCALAR_TYPES}
 

@@ -8,24 +8,13 @@ from __future__ import annotations
 
 import ast
 import operator
-from typing import TYPE_CHECKING
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import fold
-from . import ir
-from .types import BOOL
-from .types import FLOAT16
-from .types import FLOAT32
-from .types import INT32
-from .types import INT64
-from .types import UINT64
-from .types import ScalarType
-from .types import integer_type_of
-from .types import promote
+from . import fold, ir
+from .types import BOOL, FLOAT16, FLOAT32, INT32, INT64, UINT64, ScalarType, integer_type_of, promote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     BinaryOperator = Callable[[ir.Expression, ir.Expression], ir.Expression]
 
@@ -123,7 +112,8 @@ def _same(operator_text: str, integers_only: bool = False) -> BinaryOperator:
         scalar = common_type(left, right)
         if integers_only and scalar.is_float:
             raise OperatorError(
-                f"`{operator_text}` needs integers, these are {left.type} and {right.type}", "convert first: ml.int32(x)"
+                f"`{operator_text}` needs integers, these are {left.type} and {right.type}",
+                "convert first: ml.int32(x)",
             )
         return fold.binary(operator_text, fold.convert(left, scalar), fold.convert(right, scalar), scalar)
 

@@ -1,24 +1,18 @@
 """What both halves of the parser share: the state of one pass over a function, names, arguments, temporaries, errors."""
 
+# ruff: noqa: N802 - the visitors are named after the classes of the ast module
+
 from __future__ import annotations
 
 import ast
 import builtins
 from typing import TYPE_CHECKING
 
-from . import fold
-from . import ir
-from . import operators
-from . import values
-from .types import BOOL
-from .types import INT32
-from .types import INT64
-from .types import ScalarType
-from .types import TensorType
+from . import fold, ir, operators, values
+from .types import BOOL, INT32, INT64, ScalarType, TensorType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..errors import TranslationError
     from .infer import Variables
@@ -53,6 +47,8 @@ class ParserBase:
         self.arguments: list[ir.Argument] = []
         self.threadgroup_arrays: dict[str, ir.ThreadgroupArray] = {}
         self.assigned: set[str] | None = set()
+        # Names that the last condition assigned where it was true: `if (a := x) and (b := y)` assigns both.
+        self.assigned_when_true: set[str] = set()
         self.index_type = INT32
         self._sizes: dict[tuple[str, int, int], ir.Argument] = {}
         for index, (name, described) in enumerate(parameters.items()):
@@ -106,7 +102,9 @@ class ParserBase:
 
     def unknown_name(self, node: ast.Name) -> Value:
         """Refuse a name that nothing defines; dialects give some a meaning."""
-        hint = f"write ml.{node.id}, after `from helion_msl import language as ml`" if self._is_language(node.id) else ""
+        hint = (
+            f"write ml.{node.id}, after `from helion_msl import language as ml`" if self._is_language(node.id) else ""
+        )
         raise self.error(node, f"the name `{node.id}` is not defined", hint)
 
     @staticmethod
@@ -189,22 +187,31 @@ class ParserBase:
         temporary.is_non_negative = ir.is_non_negative(value)
         return ir.AssignExpression(temporary, value, value.type), ir.Read(temporary, value.type)
 
-    def ordered(self, node: ast.AST, parts: Sequence[ir.Expression]) -> list[ir.Expression]:
-        """Return operands so that C++ evaluates them from left to right where one of them has an effect."""
-        ordered = list(parts)
-        for index in range(len(ordered) - 1, 0, -1):
-            if not ir.has_effect(ordered[index]):
+    def in_order(
+        self, node: ast.AST, parts: Sequence[ir.Expression], build: Callable[..., ir.Expression]
+    ) -> ir.Expression:
+        """Return ``build(*parts)`` with the parts evaluated from left to right, which C++ leaves open.
+
+        Parts in front of one that has an effect are kept in temporaries first.
+        """
+        last = max((index for index, part in enumerate(parts) if ir.is_ordered(part)), default=0)
+        if last == 0:
+            return build(*parts)
+        before: list[ir.Expression] = []
+        operands = list(parts)
+        for index, part in enumerate(parts[: last + 1]):
+            if isinstance(part, ir.Constant) or not isinstance(part.type, ScalarType):
                 continue
-            for earlier in range(index):
-                part = ordered[earlier]
-                if isinstance(part, ir.Constant | ir.Read) or not isinstance(part.type, ScalarType):
-                    continue
-                first, again = self.kept(node, part, "operand")
-                if first is not again:
-                    ordered[earlier] = again
-                    ordered[index] = ir.Sequence(first, ordered[index], ordered[index].type)
-            # Later effects have been moved behind all of these; what remains is in order.
-        return ordered
+            if isinstance(part, ir.Read) and not any(ir.assigns(later, part.variable) for later in parts[index:]):
+                continue
+            temporary = ir.Variable("operand", part.type, self.source.line(node), is_temporary=True)
+            temporary.is_non_negative = ir.is_non_negative(part)
+            before.append(ir.AssignExpression(temporary, part, part.type))
+            operands[index] = ir.Read(temporary, part.type)
+        result = build(*operands)
+        for first in reversed(before):
+            result = ir.Sequence(first, result, result.type)
+        return result
 
     def join_assigned(self, *paths: set[str] | None) -> set[str] | None:
         """Return the names assigned on every one of these paths that leads anywhere."""

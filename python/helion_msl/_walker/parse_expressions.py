@@ -1,26 +1,17 @@
 """Expressions of Python to IR: one method for each node class."""
 
+# ruff: noqa: N802 - the visitors are named after the classes of the ast module
+
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
-from typing import ClassVar
+import functools
+from typing import TYPE_CHECKING, ClassVar
 
-from . import fold
-from . import ir
-from . import operators
-from . import values
+from . import fold, ir, operators, values
 from .parse_base import ParserBase
-from .types import BOOL
-from .types import FLOAT32
-from .types import ScalarType
-from .types import TensorType
-from .types import ThreadgroupArrayType
-from .types import join
-from .values import DottedName
-from .values import PythonObject
-from .values import TensorMethod
-from .values import TupleValue
+from .types import BOOL, FLOAT32, ScalarType, TensorType, ThreadgroupArrayType, join
+from .values import DottedName, PythonObject, TensorMethod, TupleValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +22,10 @@ _LARGEST_FLOAT32 = 3.4028235677973366e38  # halfway to the next power of two rou
 
 # What Python has and a kernel does not: the cause, and what to write instead.
 REFUSED_EXPRESSIONS: dict[type[ast.AST], tuple[str, str]] = {
-    ast.List: ("a list cannot live on the GPU", "use ml.threadgroup_array, separate variables, or a tuple of constants"),
+    ast.List: (
+        "a list cannot live on the GPU",
+        "use ml.threadgroup_array, separate variables, or a tuple of constants",
+    ),
     ast.Dict: ("a dict cannot live on the GPU", "pass values as arguments, or index a tensor"),
     ast.Set: ("a set cannot live on the GPU", "compare with each value: `x == 1 or x == 2`"),
     ast.ListComp: ("a list cannot live on the GPU", "write a `for` loop"),
@@ -81,7 +75,9 @@ class ExpressionParser(ParserBase):
         if values.is_expression(value) and isinstance(value.type, ScalarType):
             return value
         if isinstance(value, ir.TensorReference | ir.ThreadgroupArrayReference):
-            indices = "i" if len(getattr(value.type, "shape", ())) == 1 or getattr(value.type, "rank", 0) == 1 else "i, j"
+            indices = (
+                "i" if len(getattr(value.type, "shape", ())) == 1 or getattr(value.type, "rank", 0) == 1 else "i, j"
+            )
             raise self.error(
                 node,
                 f"{values.describe(value)} is used where one number is needed",
@@ -218,9 +214,10 @@ class ExpressionParser(ParserBase):
                 return folded
             build = self.binary_operators.get(type(kind))
             if build is None:
-                raise self.error(node, "`@` multiplies matrices, and a thread computes with single numbers", "write the loops")
-            left, right = self.ordered(node, (left, right))
-            return build(left, right)
+                raise self.error(
+                    node, "`@` multiplies matrices, and a thread computes with single numbers", "write the loops"
+                )
+            return self.in_order(node, (left, right), build)
         except operators.OperatorError as error:
             raise self.located(node, error) from None
 
@@ -264,9 +261,7 @@ class ExpressionParser(ParserBase):
             found = self._decide(node, is_and, found, right, following)
         return found
 
-    def _decide(
-        self, node: ast.AST, is_and: bool, left: Value, right: Value, right_node: ast.expr
-    ) -> ir.Expression:
+    def _decide(self, node: ast.AST, is_and: bool, left: Value, right: Value, right_node: ast.expr) -> ir.Expression:
         combine = fold.logical_and if is_and else fold.logical_or
         right_number = self.as_scalar(right_node, right) if not self._is_number(right) else right
         assert values.is_expression(left)
@@ -288,16 +283,24 @@ class ExpressionParser(ParserBase):
         if isinstance(node, ast.BoolOp):
             is_and = isinstance(node.op, ast.And)
             test = self.condition(node.values[0])
+            when_true = set(self.assigned or ()) | self.assigned_when_true
             for following in node.values[1:]:
                 if isinstance(test, ir.Constant) and bool(test.value) is not is_and:
-                    return test
+                    break
                 assigned = set(self.assigned) if self.assigned is not None else None
+                if is_and and self.assigned is not None:
+                    self.assigned |= when_true
                 right = self.condition(following)
+                when_true |= set(self.assigned or ()) | self.assigned_when_true
                 self.assigned = assigned
                 test = fold.logical_and(test, right) if is_and else fold.logical_or(test, right)
+            self.assigned_when_true = when_true if is_and else set()
             return test
+        self.assigned_when_true = set()
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            return fold.logical_not(self.condition(node.operand))
+            test = fold.logical_not(self.condition(node.operand))
+            self.assigned_when_true = set()
+            return test
         return self.truth_of(node, self.as_number(node))
 
     def joined(self, left: ir.Expression, right: ir.Expression) -> ScalarType:
@@ -345,7 +348,7 @@ class ExpressionParser(ParserBase):
                 return ir.Constant((left.value == right.value) is isinstance(kind, ast.Eq), BOOL)
         operands = (self.as_scalar(left_node, left), self.as_scalar(right_node, right))
         try:
-            return operators.compare(type(kind), *self.ordered(node, operands))
+            return self.in_order(node, operands, functools.partial(operators.compare, type(kind)))
         except operators.OperatorError as error:
             raise self.located(node, error) from None
 
@@ -355,9 +358,7 @@ class ExpressionParser(ParserBase):
         same = isinstance(left, PythonObject) and isinstance(right, PythonObject) and left.value is right.value
         return ir.Constant(same is is_same, BOOL)
 
-    def _membership(
-        self, node: ast.AST, is_in: bool, left_node: ast.expr, left: Value, right: Value
-    ) -> ir.Expression:
+    def _membership(self, node: ast.AST, is_in: bool, left_node: ast.expr, left: Value, right: Value) -> ir.Expression:
         if not isinstance(right, TupleValue):
             raise self.error(node, "`in` needs a tuple written out", "write `x in (1, 2)`, or loop over the elements")
         first, again = self.kept(left_node, self.as_scalar(left_node, left))
@@ -373,6 +374,8 @@ class ExpressionParser(ParserBase):
         if isinstance(test, ir.Constant):
             return self.value(node.body if test.value else node.orelse)
         before = set(self.assigned) if self.assigned is not None else None
+        if self.assigned is not None:
+            self.assigned |= self.assigned_when_true
         body = self.scalar(node.body)
         self.assigned = set(before) if before is not None else None
         orelse = self.scalar(node.orelse)
@@ -426,7 +429,9 @@ class ExpressionParser(ParserBase):
             if isinstance(part, ast.Slice):
                 self.refuse(part)
             if isinstance(part, ast.Constant) and part.value is None:
-                raise self.error(part, "None adds a dimension, and a thread computes with single numbers", "leave it out")
+                raise self.error(
+                    part, "None adds a dimension, and a thread computes with single numbers", "leave it out"
+                )
         return self.element_at(node, base, list(parts))
 
     def element_at(
@@ -435,8 +440,10 @@ class ExpressionParser(ParserBase):
         """Return the element at indices given as expressions of the source."""
         kind = base.type
         rank = kind.rank if isinstance(kind, TensorType) else len(kind.shape)
-        if isinstance(kind, TensorType) and rank == 0 and all(
-            isinstance(part, ast.Constant) and part.value == 0 for part in parts
+        if (
+            isinstance(kind, TensorType)
+            and rank == 0
+            and all(isinstance(part, ast.Constant) and part.value == 0 for part in parts)
         ):
             return ir.Element(base, (fold.convert(fold.integer(0), self.index_type),))
         if len(parts) != rank:
@@ -447,7 +454,9 @@ class ExpressionParser(ParserBase):
                 f"`{name}` has {rank} dimension{'s' if rank != 1 else ''}, the subscript has {len(parts)}",
                 f"write {name}[{wanted}]" if rank else f"write {name} for its value",
             )
-        indices = self.ordered(node, [self.integer(part, "an index") for part in parts])
+        indices = [self.integer(part, "an index") for part in parts]
+        if len(indices) > 1 and any(ir.is_ordered(index) for index in indices):
+            raise self.error(node, "an index among others changes memory or a variable", "assign it to a name first")
         indices = [self._from_end(base, dimension, index) for dimension, index in enumerate(indices)]
         if isinstance(kind, ThreadgroupArrayType):
             for part, index, size in zip(parts, indices, kind.shape, strict=True):

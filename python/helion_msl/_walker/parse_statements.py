@@ -1,28 +1,17 @@
 """Statements of Python to IR: one method for each node class."""
 
+# ruff: noqa: N802 - the visitors are named after the classes of the ast module
+
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from . import fold
-from . import ir
-from . import operators
-from . import values
-from .infer import TypeConflictError
-from .infer import assigned_names
-from .infer import loop_owned_names
+from . import fold, ir, operators, values
+from .infer import TypeConflictError, assigned_names, loop_owned_names
 from .parse_expressions import ExpressionParser
-from .types import BOOL
-from .types import INT32
-from .types import INT64
-from .types import VOID
-from .types import PointerType
-from .types import ScalarType
-from .types import promote
-from .values import PythonObject
-from .values import TupleValue
+from .types import BOOL, INT32, INT64, VOID, PointerType, ScalarType, promote
+from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -268,7 +257,9 @@ class StatementParser(ExpressionParser):
 
         found = scalar_type_of(self.value(node))
         if found is None:
-            raise self.error(node, f"`{ast.unparse(node)}` is no type of a variable", "write int, float, bool or ml.float16")
+            raise self.error(
+                node, f"`{ast.unparse(node)}` is no type of a variable", "write int, float, bool or ml.float16"
+            )
         return found
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
@@ -310,6 +301,7 @@ class StatementParser(ExpressionParser):
                     self.statement(statement)
             return
         before = set(self.assigned or ())
+        self.assigned = before | self.assigned_when_true
         body = self.block(node.body)
         after_body, self.assigned = self.assigned, before
         orelse = self.block(node.orelse)
@@ -366,13 +358,16 @@ class StatementParser(ExpressionParser):
             return
         never_ends = isinstance(test, ir.Constant)
         with_test = set(self.assigned or ())
+        self.assigned = with_test | self.assigned_when_true
         body, breaks, flag = self._loop_body(node)
         self.emit(ir.While(test, body, self.source.line(node)))
         self.assigned = None if never_ends else with_test | before
         self._loop_else(node, flag)
         self.assigned = self.join_assigned(self.assigned, *breaks)
 
-    def _loop_body(self, node: ast.For | ast.While) -> tuple[list[ir.Statement], list[set[str] | None], ir.Variable | None]:
+    def _loop_body(
+        self, node: ast.For | ast.While
+    ) -> tuple[list[ir.Statement], list[set[str] | None], ir.Variable | None]:
         """Parse the body of a loop; return it, the names assigned at each ``break``, and the flag that ``else`` tests."""
         flag = None
         if node.orelse and any(isinstance(part, ast.Break) for part in ast.walk(node)):

@@ -6,7 +6,7 @@ Operands of a helper have the same type, and floating-point helpers take float: 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING
 
 from .prelude_reductions import SNIPPETS as _REDUCTIONS
@@ -115,7 +115,7 @@ inline T smaller(T a, T b) {
     "sign": """
 template <typename T>
 inline T sign(T x) {
-  return x > T(0) ? T(1) : x < T(0) ? T(-1) : x == x ? T(0) : x;
+  return x > T(0) ? T(1) : x < T(0) ? T(-1) : T(0);
 }""",
 }
 
@@ -194,7 +194,7 @@ _SNIPPETS = {**_ARITHMETIC, **_FUNCTIONS, **_REDUCTIONS}
 _REQUIRED_BY_NAME = {"central_erf": "erfc", "scaled_erfc": "erfc"}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _needs(name: str) -> frozenset[str]:
     code = re.sub("//.*", "", _SNIPPETS[name])
     words = set(re.findall(r"(?<!metal::)\b(\w+)(?=[(<])", code))

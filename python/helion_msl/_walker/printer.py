@@ -4,38 +4,41 @@ The text comes out of five primitives: :meth:`Printer.line`, :meth:`Printer.bloc
 :meth:`Printer.pair` and :meth:`Printer.commas`.
 """
 
+# ruff: noqa: N802 - the methods are named after the classes of the intermediate representation
+
 from __future__ import annotations
 
 import struct
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from . import ir
-from . import prelude
+from . import ir, prelude
 from .names import Names
-from .scopes import declare
-from .scopes import remove_unread
-from .types import BFLOAT16
-from .types import BOOL
-from .types import FLOAT16
-from .types import FLOAT32
-from .types import INT32
-from .types import INT64
-from .types import UINT32
-from .types import UINT64
-from .types import PointerType
-from .types import ScalarType
-from .types import TensorType
-from .types import integer_type_of
+from .scopes import declare, remove_unread
+from .types import (
+    BFLOAT16,
+    BOOL,
+    FLOAT16,
+    FLOAT32,
+    INT32,
+    INT64,
+    UINT32,
+    UINT64,
+    PointerType,
+    ScalarType,
+    TensorType,
+    integer_type_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from .types import Type
 
 # ISO/IEC 14882, [expr]: higher binds tighter.
-COMMA, ASSIGNMENT, TERNARY, OR, AND, BIT_OR, BIT_XOR, BIT_AND, EQUALITY, RELATION, SHIFT, SUM, PRODUCT, UNARY, ATOM = range(15)
+COMMA, ASSIGNMENT, TERNARY, OR, AND, BIT_OR, BIT_XOR, BIT_AND, EQUALITY, RELATION, SHIFT, SUM, PRODUCT, UNARY, ATOM = (
+    range(15)
+)
 PRECEDENCE = {
     "||": OR,
     "&&": AND,
@@ -459,5 +462,3 @@ def print_kernel(kernel: ir.Kernel) -> tuple[str, str]:
     """Return the MSL of a kernel and the name it has there."""
     printer = Printer(kernel)
     return printer.print(), printer.name
-
-

@@ -11,11 +11,9 @@ A variable that is never read is dropped with its assignments, where these have 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from . import ir
-
 
 Path = list[tuple[list[ir.Statement], int]]  # block and index of a statement and of those around it, outermost first
 

@@ -7,8 +7,7 @@ a threadgroup would stand beside them, which is why nothing outside this module 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 Kind = Literal["bool", "int", "uint", "float"]
 AddressSpace = Literal["device", "threadgroup", "constant"]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from . import ir
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class DottedName:
 Value: TypeAlias = ir.Expression | PythonObject | TupleValue | TensorMethod | DottedName
 
 
-def is_expression(value: Value) -> bool:
+def is_expression(value: Value) -> TypeIs[ir.Expression]:
     """Whether a value is IR, and not an object that exists at translation only."""
     return not isinstance(value, PythonObject | TupleValue | TensorMethod | DottedName)
 
