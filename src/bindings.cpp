@@ -44,9 +44,14 @@ MathMode read_math_mode(nb::handle math_mode) {
 }
 
 ConstantValue read_constant(const std::string &name, nb::handle value) {
+  const ArgumentError refusal("function constant '" + name + "' must be a bool, an int or a float");
   ArgumentValue read;
   ExportedTensors exported;
-  read_argument(value.ptr(), 0, read, exported);
+  try {
+    read_argument(value.ptr(), 0, read, exported);
+  } catch (const ArgumentError &) {
+    throw refusal;  // which names the constant, where the other counts arguments
+  }
   switch (read.kind) {
     case ArgumentValue::Kind::boolean:
       return read.boolean;
@@ -60,7 +65,7 @@ ConstantValue read_constant(const std::string &name, nb::handle value) {
       throw ArgumentError("function constant '" + name + "' does not fit 64 bits");
     }
     default:
-      throw ArgumentError("function constant '" + name + "' must be a bool, an int or a float");
+      throw refusal;
   }
 }
 

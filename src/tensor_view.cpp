@@ -66,7 +66,8 @@ void describe(std::size_t position, PyObject *object, const dlpack::Tensor &tens
   for (std::int32_t i = 0; i < tensor.ndim; ++i) {
     const auto size = static_cast<std::uint64_t>(tensor.shape[i]);
     count *= size;
-    if (tensor.strides != nullptr && size > 0) {
+    // The stride of a dimension with one element means nothing, and may be any number.
+    if (tensor.strides != nullptr && size > 1) {
       if (tensor.strides[i] < 0) {
         throw ArgumentError(label(position, object) + " has a negative stride; pass a contiguous copy of it");
       }

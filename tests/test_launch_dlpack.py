@@ -59,6 +59,8 @@ def test_numpy_arrays():
         helion_msl.launch(DOUBLE, [x.astype(numpy.float64), out], 8, 1)
     with pytest.raises(helion_msl.ArgumentError, match=r"argument 0 \(ndarray\) has a negative stride"):
         helion_msl.launch(DOUBLE, [x[::-1], out], 8, 1)
+    helion_msl.launch(DOUBLE, [x[::-1][:1], out[:1]], 1, 1)
+    assert out[0] == 14
 
 
 def test_read_only_arrays_are_read_and_not_written():

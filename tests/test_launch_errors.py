@@ -38,7 +38,7 @@ def refuse(error, phrase, args, grid=1, block_dims=4, source=SCALE, **options):
 
 
 def test_too_few_and_too_many_arguments(device):
-    for args in ([], arguments(device)[:3], [*arguments(device), 1]):
+    for args in ([], arguments(device)[:3], [*arguments(device), 1], [1] * 40):
         message = refuse(ArgumentError, rf"kernel 'scale' takes 4 arguments: .*; got {len(args)}$", args)
         assert "x (const float*, buffer 0), out (float*, buffer 1), alpha (const float&, buffer 2)" in message
 
@@ -286,8 +286,9 @@ def test_options_of_compile_are_checked():
         helion_msl.compile(SCALE, device=torch.device("cuda:0"))
     with pytest.raises(ArgumentError, match='math_mode must be "safe" or "fast", not "quick"'):
         helion_msl.compile(SCALE, math_mode="quick")
-    with pytest.raises(ArgumentError, match="function constant 'a' must be a bool, an int or a float"):
-        helion_msl.compile(SCALE, constants={"a": b"1"})
+    for value in (b"1", "1", None, torch.ones(1)):
+        with pytest.raises(ArgumentError, match="function constant 'a' must be a bool, an int or a float"):
+            helion_msl.compile(SCALE, constants={"a": value})
     with pytest.raises(ArgumentError, match="function constant 'a' does not fit 64 bits"):
         helion_msl.compile(SCALE, constants={"a": 1 << 64})
     with pytest.raises(ArgumentError, match="named by a str or by its index"):
