@@ -9,6 +9,7 @@
 #include "engines.h"
 #include "errors.h"
 #include "launcher.h"
+#include "msl_scanner.h"
 #include "python_arguments.h"
 #include "python_errors.h"
 #include "toolchain_bridge.h"
@@ -317,4 +318,5 @@ NB_MODULE(_C, m) {
         "What runs kernels on ``device``: ``\"metal: Apple M3\"``, ``\"host: clang 22, 2 threads\"``.\n\nRaises:\n    "
         "EngineUnavailableError: there is no compiler or no device.");
   m.def("_read_tensor", read_tensor, "tensor"_a);
+  m.def("_rewrite_msl", [](const std::string &msl) { return rewrite_msl({.source = msl}); }, "msl"_a);
 }

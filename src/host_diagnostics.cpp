@@ -48,49 +48,96 @@ std::optional<ClangLine> parse_line(std::string_view text) {
   return std::nullopt;
 }
 
-// Our own names are of no use to someone who reads MSL.
+void replace_all(std::string &text, std::string_view from, std::string_view to) {
+  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
+    text.replace(at, from.size(), to);
+  }
+}
+
+// Without the names of our own, which are of no use to someone who reads MSL.
 std::string for_readers(std::string_view message) {
+  // "static assertion failed due to requirement 'n >= 0': what is wrong"
+  const std::string_view assertion = "static assertion failed";
+  const std::size_t reason = message.find("': ");
+  if (message.starts_with(assertion)) {
+    if (reason != std::string_view::npos) return std::string(message.substr(reason + 3));
+    if (message.starts_with("static assertion failed: ")) return std::string(message.substr(assertion.size() + 2));
+  }
   std::string text(message);
-  const auto replace_all = [&](std::string_view from, std::string_view to) {
-    for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
-      text.replace(at, from.size(), to);
-    }
-  };
-  replace_all("static assertion failed due to requirement", "static assertion failed:");
-  replace_all("helion_host::thread_end", "void");
-  replace_all("thread_end", "void");
-  replace_all("_Float16", "half");
+  replace_all(text, "helion_host::thread_end", "void");
+  replace_all(text, "thread_end", "void");
+  replace_all(text, "_Float16", "half");
   return text;
 }
 
-bool is_noise(const ClangLine &line) {
-  return line.severity == "note" && (line.message.find("helion_host") != std::string_view::npos ||
-                                     line.message.starts_with("expanded from macro"));
+bool is_about_our_code(const ClangLine &line) {
+  return line.message.find("helion_host") != std::string_view::npos ||
+         line.message.starts_with("expanded from macro") || line.message.starts_with("expression evaluates to") ||
+         line.message.starts_with("subexpression not valid");
+}
+
+std::string_view header_name(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+// An error and the notes that belong to it.
+struct Group {
+  ClangLine error;
+  std::vector<ClangLine> notes;
+};
+
+std::vector<Group> parse_groups(std::string_view output) {
+  std::vector<Group> groups;
+  while (!output.empty()) {
+    const std::size_t end = output.find('\n');
+    const std::optional<ClangLine> line = parse_line(output.substr(0, end));
+    output.remove_prefix(end == std::string_view::npos ? output.size() : end + 1);
+    // Without a line it is about the command, not about the source.
+    if (!line || line->line == 0) continue;
+    if (line->severity != "note") {
+      groups.push_back({*line, {}});
+    } else if (!groups.empty()) {
+      groups.back().notes.push_back(*line);
+    }
+  }
+  return groups;
+}
+
+Diagnostic make_diagnostic(const ClangLine &line, Diagnostic::Severity severity, const RewrittenText &rewritten) {
+  Diagnostic diagnostic;
+  diagnostic.severity = severity;
+  diagnostic.message = for_readers(line.message);
+  if (line.file == rewritten_file_name) {
+    diagnostic.offset = rewritten.flat_offset(line.line, line.column);
+  } else {
+    diagnostic.place = "<" + std::string(header_name(line.file)) + ">:" + std::to_string(line.line);
+  }
+  return diagnostic;
 }
 
 }  // namespace
 
 std::vector<Diagnostic> parse_diagnostics(std::string_view output, const RewrittenText &rewritten) {
   std::vector<Diagnostic> diagnostics;
-  while (!output.empty()) {
-    const std::size_t end = output.find('\n');
-    const std::string_view text = output.substr(0, end);
-    output.remove_prefix(end == std::string_view::npos ? output.size() : end + 1);
-    const std::optional<ClangLine> line = parse_line(text);
-    // Without a line it is about the command, not about the source.
-    if (!line || line->line == 0 || is_noise(*line)) continue;
-    Diagnostic diagnostic;
-    const bool is_note = line->severity == "note";
-    diagnostic.severity = is_note ? Diagnostic::Severity::note : Diagnostic::Severity::error;
-    diagnostic.message = for_readers(line->message);
-    if (line->file == rewritten_file_name) {
-      diagnostic.offset = rewritten.flat_offset(line->line, line->column);
-    } else if (!line->file.empty()) {
-      // In a header of ours or of torch's: the note that follows says from where it is used.
-      const std::string_view header = line->file.substr(line->file.rfind('/') + 1);
-      diagnostic.place = "<" + std::string(header) + ">:" + std::to_string(line->line);
+  bool kernel_entry_failed = false;
+  for (const Group &group : parse_groups(output)) {
+    // Where the templates that tabulate a kernel refuse it, their first complaint says why and the rest follows from
+    // it.
+    const bool in_kernel_entry = header_name(group.error.file).starts_with("kernel_");
+    if (in_kernel_entry && kernel_entry_failed) continue;
+    kernel_entry_failed |= in_kernel_entry;
+    Diagnostic error = make_diagnostic(group.error, Diagnostic::Severity::error, rewritten);
+    std::vector<Diagnostic> notes;
+    for (const ClangLine &note : group.notes) {
+      // An error in a header is one at the place that uses it.
+      if (error.offset == Diagnostic::nowhere && note.file == rewritten_file_name) {
+        error.offset = rewritten.flat_offset(note.line, note.column);
+      } else if (!is_about_our_code(note) && !in_kernel_entry) {
+        notes.push_back(make_diagnostic(note, Diagnostic::Severity::note, rewritten));
+      }
     }
-    diagnostics.push_back(std::move(diagnostic));
+    diagnostics.push_back(std::move(error));
+    diagnostics.insert(diagnostics.end(), notes.begin(), notes.end());
   }
   return diagnostics;
 }

@@ -13,7 +13,7 @@ constexpr std::array<std::string_view, 3> function_prefixes = {"simd_", "quad_",
 // are often named `simd_lane` or `simdgroup_id`, so a call or a template argument list must follow.
 bool synchronizes(const Tokens &tokens, std::size_t at) {
   const std::string_view word = tokens.text(at);
-  if (word == "threadgroup_barrier" || word == "threadgroup") return true;
+  if (word == "threadgroup_barrier") return true;
   // Matrix types, and the functions that make and use them.
   if (word.find("simdgroup_matrix") != std::string_view::npos || word.starts_with("simdgroup_float") ||
       word.starts_with("simdgroup_half") || word.starts_with("simdgroup_bfloat")) {
@@ -75,7 +75,11 @@ CallGraph::Node CallGraph::reach(const std::vector<TokenRange> &roots) const {
     reached.synchronizes |= node.synchronizes;
   };
   add(operators_);
-  for (const TokenRange &root : roots) add(read(root));
+  for (const TokenRange &root : roots) {
+    add(read(root));
+    // Only kernels declare threadgroup variables; all others get them from one.
+    for (std::size_t at = root.begin; at < root.end; ++at) reached.synchronizes |= tokens_.is(at, "threadgroup");
+  }
   while (!pending.empty()) {
     const std::string_view name = pending.back();
     pending.pop_back();

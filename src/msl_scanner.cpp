@@ -157,7 +157,7 @@ class Scanner {
             ">; using limits = helion_host::limits<" + joined(function.limits) +
             ">; static constexpr const char *names[] = {" + joined(names) + (names.empty() ? "\"\"" : "") + "}; };";
     const std::size_t end = tokens_[declaration.range.end - 1].end;
-    result_.edits.push_back({end, end, text});
+    result_.edits.push_back({end, end, text, tokens_[declaration.name].begin});
   }
 
   static std::string inputs_name(std::size_t function) { return "helion_host_inputs_" + std::to_string(function); }
@@ -211,7 +211,8 @@ class Scanner {
     const bool is_instantiation = declaration.kind == DeclarationKind::explicit_instantiation;
     const std::size_t end = tokens_[declaration.range.end - 1].end;
     const std::size_t begin = is_instantiation ? tokens_[declaration.range.begin].begin : end;
-    result_.edits.push_back({begin, end, entry.is_chosen ? definition(entry) : ""});
+    const std::size_t subject = is_instantiation ? begin : tokens_[declaration.name].begin;
+    result_.edits.push_back({begin, end, entry.is_chosen ? definition(entry) : "", subject});
   }
 
   std::string definition(const Entry &entry) {
@@ -266,6 +267,15 @@ class Scanner {
 
 ScannedSource scan_msl(const MslSource &source, const CompileRequest &request) {
   return Scanner(source, request).run();
+}
+
+std::string rewrite_msl(const CompileRequest &request) {
+  const MslSource source(request.source);
+  try {
+    return RewrittenText(source.flat(), scan_msl(source, request).edits).text();
+  } catch (const SourceError &error) {
+    throw MetalCompileError(source.report({{Diagnostic::Severity::error, error.what(), error.offset, ""}}));
+  }
 }
 
 }  // namespace helion_msl

@@ -25,6 +25,10 @@ inline constexpr std::size_t max_kernels_per_library = 8;
 // offset in `source.flat()`.
 ScannedSource scan_msl(const MslSource &source, const CompileRequest &request);
 
+// The text that clang compiles for `request`, without what goes before and after it and without preprocessing: what the
+// rewriting does, for tests. Throws MetalCompileError or UnknownKernelError.
+std::string rewrite_msl(const CompileRequest &request);
+
 // Prefix of the symbol that a function constant without a value stands for in the object file.
 inline constexpr std::string_view undefined_constant_symbol = "helion_undefined_function_constant.";
 

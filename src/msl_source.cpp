@@ -96,7 +96,7 @@ RewrittenText::RewrittenText(std::string_view flat, std::vector<Edit> edits) {
   for (const Edit &edit : edits) {
     if (edit.begin < copied) continue;
     copy_until(edit.begin);
-    pieces_.push_back({text_.size(), edit.begin, false});
+    pieces_.push_back({text_.size(), edit.subject == Diagnostic::nowhere ? edit.begin : edit.subject, false});
     text_ += edit.replacement;
     for (std::size_t at = edit.begin; at < edit.end; ++at) {
       if (flat[at] == '\n') text_ += '\n';
@@ -117,6 +117,8 @@ std::size_t RewrittenText::flat_offset(std::size_t line, std::size_t column) con
 }
 
 MslSource::MslSource(std::string original) : original_(std::move(original)), files_{std::string(msl_file_name)} {
+  // Editors on Windows begin a file with a byte order mark; clang takes one only where its own input begins.
+  if (original_.starts_with("\xEF\xBB\xBF")) original_.erase(0, 3);
   original_line_starts_ = line_starts_of(original_);
   flat_ = original_;
   flat_line_starts_ = original_line_starts_;
@@ -131,6 +133,7 @@ void MslSource::take_line_directives() {
     if (const std::optional<LineMarker> marker = parse_line_marker(directive)) {
       const std::size_t line = line_index(original_line_starts_, token.end) + 1;
       line_directives_.push_back({line + 1, marker->number, marker->file.value_or("")});
+      blanked_lines_.emplace(line, directive);
       blank(original_, token.begin, token.end);
     } else if (!is_kept_directive(directive)) {
       needs_preprocessor_ = true;
@@ -204,6 +207,9 @@ std::string MslSource::place_of(std::size_t flat_offset) const {
 }
 
 std::string_view MslSource::line_text(Line line) const {
+  if (const auto blanked = blanked_lines_.find(line.number); line.file == 0 && blanked != blanked_lines_.end()) {
+    return blanked->second;
+  }
   if (line.file == 0) return line_at(original_, original_line_starts_, line.number - 1);
   for (std::size_t index = 0; index < flat_lines_.size(); ++index) {
     if (flat_lines_[index].file == line.file && flat_lines_[index].number == line.number) {

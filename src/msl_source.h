@@ -19,6 +19,8 @@ struct Edit {
   std::size_t begin;
   std::size_t end;
   std::string replacement;  // on one line
+  // What a diagnostic on the replacement is about, where that is not `begin`.
+  std::size_t subject = static_cast<std::size_t>(-1);
 };
 
 // The text after `edits`, with the line breaks of the removed parts kept, and the way back from it.
@@ -86,7 +88,7 @@ class MslSource {
   std::string_view line_text(Line line) const;
   std::string excerpt(const std::vector<Position> &errors) const;
 
-  std::string original_;
+  std::string original_;  // without its #line directives
   std::string flat_;
   std::vector<std::size_t> original_line_starts_;
   std::vector<std::size_t> flat_line_starts_;
@@ -98,6 +100,7 @@ class MslSource {
     std::string file;      // empty: the file of the directive before
   };
   std::vector<LineDirective> line_directives_;
+  std::map<std::size_t, std::string> blanked_lines_;  // by number, for excerpts
   bool needs_preprocessor_ = false;
 };
 

@@ -154,20 +154,27 @@ HELION_MSL_FUNC constexpr auto value_of(const place &at) {
   }
 }
 
+// Whether the type of a parameter can hold what its attribute says: MSL specification, the table of the same
+// attributes.
+template <class Parameter, class Input>
+constexpr bool is_fit() {
+  if constexpr (is_position<Input>) {
+    using element = element_t<Parameter>;
+    constexpr bool is_scalar = __is_same(decltype(value_of<Input::kind>(place())), uint32);
+    return (__is_same(element, uint) || __is_same(element, ushort)) && vector_size<Parameter> <= (is_scalar ? 1 : 3);
+  }
+  return true;
+}
+
 // As the type that the parameter is declared with.
 template <class Parameter>
 HELION_MSL_FUNC constexpr Parameter position_as(uint32 value) {
-  static_assert(__is_same(Parameter, uint) || __is_same(Parameter, ushort),
-                "an index or a count is passed as uint or ushort");
   return static_cast<Parameter>(value);
 }
 template <class Parameter>
 HELION_MSL_FUNC constexpr Parameter position_as(triple value) {
   using element = element_t<Parameter>;
-  static_assert(__is_same(element, uint) || __is_same(element, ushort),
-                "a position or a size is passed as uint or ushort, or as a vector of two or three of them");
   constexpr int size = vector_size<Parameter>;
-  static_assert(size <= 3, "a position or a size has at most three components");
   if constexpr (size == 1) {
     return static_cast<Parameter>(value.x);
   } else if constexpr (size == 2) {
@@ -268,6 +275,10 @@ struct signature<thread_end (*)(Parameters...), inputs<Inputs...>> {
   static constexpr int declared[count + 1] = {Inputs::index..., 0};
   static constexpr buffer_indices<count> indices{declared};
   static_assert(indices.are_distinct(), "two parameters of a kernel have the same buffer index");
+  static_assert(
+      (is_fit<Parameters, Inputs>() && ...),
+      "a position or a size is passed as uint or ushort, or as a vector of two or three of them; an index or a "
+      "count as uint or ushort");
 
   struct argument_table {
     helion_host_argument arguments[indices.buffers + 1];
