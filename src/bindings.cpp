@@ -318,5 +318,5 @@ NB_MODULE(_C, m) {
         "What runs kernels on ``device``: ``\"metal: Apple M3\"``, ``\"host: clang 22, 2 threads\"``.\n\nRaises:\n    "
         "EngineUnavailableError: there is no compiler or no device.");
   m.def("_read_tensor", read_tensor, "tensor"_a);
-  m.def("_rewrite_msl", [](const std::string &msl) { return rewrite_msl({.source = msl}); }, "msl"_a);
+  m.def("_rewrite_msl", rewrite_msl, "msl"_a);
 }

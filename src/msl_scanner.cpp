@@ -269,7 +269,9 @@ ScannedSource scan_msl(const MslSource &source, const CompileRequest &request) {
   return Scanner(source, request).run();
 }
 
-std::string rewrite_msl(const CompileRequest &request) {
+std::string rewrite_msl(const std::string &text) {
+  CompileRequest request;
+  request.source = text;
   const MslSource source(request.source);
   try {
     return RewrittenText(source.flat(), scan_msl(source, request).edits).text();
