@@ -7,7 +7,10 @@
 
 #include "platform.h"
 
-namespace metal {
+// The types that are part of Metal's language, not of its library, live in a namespace without functions but operators:
+// calls with arguments of theirs must not find the library's functions by argument-dependent lookup, as they do not on
+// the GPU. Programs see them as metal::bfloat, metal::vec, ...
+namespace metal_types {
 
 struct bfloat {
   unsigned short bits;
@@ -40,7 +43,11 @@ struct bfloat {
 
 static_assert(sizeof(bfloat) == 2 && alignof(bfloat) == 2);
 
-}  // namespace metal
+}  // namespace metal_types
+
+namespace metal {
+using metal_types::bfloat;
+}
 
 namespace helion_host {
 
@@ -76,7 +83,7 @@ HELION_MSL_FUNC constexpr float bfloat_operand(A a) {
 
 }  // namespace helion_host
 
-namespace metal {
+namespace metal_types {
 
 #define HELION_MSL_BFLOAT_ARITHMETIC(op)                                                                             \
   template <class A, class B, class R = typename helion_host::bfloat_operation<A, B>::type>                          \
@@ -141,4 +148,4 @@ constexpr A operator--(A &x, int) {
   return before;
 }
 
-}  // namespace metal
+}  // namespace metal_types

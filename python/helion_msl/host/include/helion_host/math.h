@@ -142,6 +142,7 @@ HELION_MSL_FLOATING_3(fmax3, helion_host::maximum3<float>)
 HELION_MSL_FLOATING_3(fmin3, helion_host::minimum3<float>)
 HELION_MSL_FLOATING_3(fmedian3, helion_host::median3<float>)
 
+HELION_MSL_FUNC float fma(float x, float y, float z) { return helion_host::libm::fma(x, y, z); }
 // In the type of the call itself: float would round twice, or step too far.
 template <class A, class B, class C, class R = helion_host::floating_call_t<A, B, C>>
 HELION_MSL_FUNC R fma(const A &x, const B &y, const C &z) {
@@ -151,6 +152,7 @@ template <class A, class B, class R = helion_host::floating_call_t<A, B>>
 HELION_MSL_FUNC R nextafter(const A &x, const B &y) {
   return helion_host::map<R, helion_host::nextafter<helion_host::element_t<R>>>(R(x), R(y));
 }
+HELION_MSL_FUNC float fract(float x) { return helion_host::fract(x); }
 // half has a largest number below one of its own.
 template <class A, class R = helion_host::floating_call_t<A>>
 HELION_MSL_FUNC R fract(const A &x) {

@@ -48,11 +48,18 @@ using ::uintptr_t;
 using ::ulong;
 using ::ushort;
 
+}  // namespace metal
+
+namespace metal_types {
 template <class T, int N>
 struct vec;
 template <class T, int N>
 struct packed_vec;
+}  // namespace metal_types
 
+namespace metal {
+using metal_types::packed_vec;
+using metal_types::vec;
 }  // namespace metal
 
 namespace helion_host {

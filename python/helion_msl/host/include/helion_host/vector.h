@@ -27,8 +27,7 @@ concept vector_of = vector_size<A> == N && N > 1;
 
 }  // namespace helion_host
 
-// A namespace of its own: argument-dependent lookup looks into that of a base class, and should find nothing there.
-namespace helion_host::storage {
+namespace metal_types {
 
 // Components x, y, ... with their second names, and the constructors that depend on how many there are.
 template <class T, int N, bool packed>
@@ -47,9 +46,9 @@ struct alignas(packed ? alignof(T) : 2 * sizeof(T)) components<T, 2, packed> {
 
   components() = default;
   template <class A>
-    requires(number<A> || __is_enum(A))
+    requires(helion_host::number<A> || __is_enum(A))
   constexpr components(A all) : x(T(all)), y(T(all)) {}
-  template <component A, component B>
+  template <helion_host::component A, helion_host::component B>
   constexpr components(A a, B b) : x(T(a)), y(T(b)) {}
 };
 
@@ -67,13 +66,13 @@ struct alignas(packed ? alignof(T) : 4 * sizeof(T)) components<T, 3, packed> {
 
   components() = default;
   template <class A>
-    requires(number<A> || __is_enum(A))
+    requires(helion_host::number<A> || __is_enum(A))
   constexpr components(A all) : x(T(all)), y(T(all)), z(T(all)) {}
-  template <component A, component B, component C>
+  template <helion_host::component A, helion_host::component B, helion_host::component C>
   constexpr components(A a, B b, C c) : x(T(a)), y(T(b)), z(T(c)) {}
-  template <vector_of<2> V, component C>
+  template <helion_host::vector_of<2> V, helion_host::component C>
   constexpr components(V v, C c) : x(T(v.x)), y(T(v.y)), z(T(c)) {}
-  template <component A, vector_of<2> V>
+  template <helion_host::component A, helion_host::vector_of<2> V>
   constexpr components(A a, V v) : x(T(a)), y(T(v.x)), z(T(v.y)) {}
 };
 
@@ -94,25 +93,25 @@ struct alignas(packed ? alignof(T) : 4 * sizeof(T)) components<T, 4, packed> {
 
   components() = default;
   template <class A>
-    requires(number<A> || __is_enum(A))
+    requires(helion_host::number<A> || __is_enum(A))
   constexpr components(A all) : x(T(all)), y(T(all)), z(T(all)), w(T(all)) {}
-  template <component A, component B, component C, component D>
+  template <helion_host::component A, helion_host::component B, helion_host::component C, helion_host::component D>
   constexpr components(A a, B b, C c, D d) : x(T(a)), y(T(b)), z(T(c)), w(T(d)) {}
-  template <vector_of<2> V, component C, component D>
+  template <helion_host::vector_of<2> V, helion_host::component C, helion_host::component D>
   constexpr components(V v, C c, D d) : x(T(v.x)), y(T(v.y)), z(T(c)), w(T(d)) {}
-  template <component A, vector_of<2> V, component D>
+  template <helion_host::component A, helion_host::vector_of<2> V, helion_host::component D>
   constexpr components(A a, V v, D d) : x(T(a)), y(T(v.x)), z(T(v.y)), w(T(d)) {}
-  template <component A, component B, vector_of<2> V>
+  template <helion_host::component A, helion_host::component B, helion_host::vector_of<2> V>
   constexpr components(A a, B b, V v) : x(T(a)), y(T(b)), z(T(v.x)), w(T(v.y)) {}
-  template <vector_of<2> V, vector_of<2> W>
+  template <helion_host::vector_of<2> V, helion_host::vector_of<2> W>
   constexpr components(V v, W u) : x(T(v.x)), y(T(v.y)), z(T(u.x)), w(T(u.y)) {}
-  template <vector_of<3> V, component D>
+  template <helion_host::vector_of<3> V, helion_host::component D>
   constexpr components(V v, D d) : x(T(v.x)), y(T(v.y)), z(T(v.z)), w(T(d)) {}
-  template <component A, vector_of<3> V>
+  template <helion_host::component A, helion_host::vector_of<3> V>
   constexpr components(A a, V v) : x(T(a)), y(T(v.x)), z(T(v.y)), w(T(v.z)) {}
 };
 
-}  // namespace helion_host::storage
+}  // namespace metal_types
 
 namespace helion_host {
 
@@ -215,11 +214,11 @@ HELION_MSL_FUNC constexpr void put_swizzle(V &v, const W &value) {
 
 }  // namespace helion_host
 
-namespace metal {
+namespace metal_types {
 
 template <class T, int N>
-struct vec : helion_host::storage::components<T, N, false> {
-  using helion_host::storage::components<T, N, false>::components;
+struct vec : components<T, N, false> {
+  using components<T, N, false>::components;
   vec() = default;
   // Between element types only where the program says so.
   template <class U>
@@ -244,8 +243,8 @@ struct vec : helion_host::storage::components<T, N, false> {
 
 // The same components without padding: aligned as T, so that packed_float3 has 12 bytes.
 template <class T, int N>
-struct packed_vec : helion_host::storage::components<T, N, true> {
-  using helion_host::storage::components<T, N, true>::components;
+struct packed_vec : components<T, N, true> {
+  using components<T, N, true>::components;
   packed_vec() = default;
   template <class U>
   explicit(!__is_same(T, U)) constexpr packed_vec(const vec<U, N> &v) : packed_vec(convert(v)) {}
@@ -267,6 +266,6 @@ struct packed_vec : helion_host::storage::components<T, N, true> {
   }
 };
 
-}  // namespace metal
+}  // namespace metal_types
 
 #undef HELION_MSL_VECTOR_MEMBERS

@@ -109,7 +109,7 @@ HELION_MSL_FUNC constexpr bool logical_not(T a) {
 
 }  // namespace helion_host
 
-namespace metal {
+namespace metal_types {
 
 #define HELION_MSL_ARITHMETIC(op, name)                                                                    \
   template <class A, class B, class V = helion_host::vector_operation_t<A, B>>                             \
@@ -177,4 +177,4 @@ HELION_MSL_FUNC constexpr A operator--(A &a, int) {
   return before;
 }
 
-}  // namespace metal
+}  // namespace metal_types
