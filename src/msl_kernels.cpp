@@ -266,7 +266,12 @@ class KernelFinder {
     if (name == no_token) name = (arguments.empty() ? last : arguments.begin - 1) - 1;
     if (!tokens_.is_identifier(name)) fail(declaration.header.begin, "no kernel template is named here");
     std::size_t first = name;
-    while (first >= 2 && tokens_.is(first - 1, "::")) first -= tokens_.is_identifier(first - 2) ? 2 : 1;
+    // A qualified name may begin with `::`, and then the word before it is the return type.
+    while (first >= 2 && tokens_.is(first - 1, "::")) {
+      const bool is_scope = tokens_.is_identifier(first - 2) && !tokens_.is(first - 2, "void");
+      first -= is_scope ? 2 : 1;
+      if (!is_scope) break;
+    }
 
     KernelInstantiation instantiation;
     instantiation.declaration = index;
