@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from msl_evaluation import assert_same_bits
-from msl_evaluation import evaluate
-from msl_evaluation import floats
-from msl_evaluation import shuffled
+
+from msl_evaluation import assert_same_bits, evaluate, floats, shuffled
 
 TYPES = {"half": torch.float16, "bfloat": torch.bfloat16}
 
@@ -28,7 +26,11 @@ def ordinary(msl_type: str) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("msl_type", TYPES)
 def test_every_value_survives_float(msl_type):
     x = all_patterns(TYPES[msl_type])
-    outputs = {"widened": ("float", "float(x)"), "back": (msl_type, f"{msl_type}(float(x))"), "bits": ("ushort", "as_type<ushort>(x)")}
+    outputs = {
+        "widened": ("float", "float(x)"),
+        "back": (msl_type, f"{msl_type}(float(x))"),
+        "bits": ("ushort", "as_type<ushort>(x)"),
+    }
     results = evaluate(outputs, {"x": (msl_type, x)})
     assert_same_bits(results["widened"], x.float())
     assert_same_bits(results["back"], x)
@@ -79,7 +81,9 @@ def test_comparisons(msl_type):
 @pytest.mark.parametrize("msl_type", TYPES)
 def test_conversions_to_and_from_integers(msl_type):
     dtype = TYPES[msl_type]
-    integers = torch.tensor([0, 1, -1, 7, 255, 256, 257, 2049, -2051, 65504, 40000, -70000, 16777217], dtype=torch.int32)
+    integers = torch.tensor(
+        [0, 1, -1, 7, 255, 256, 257, 2049, -2051, 65504, 40000, -70000, 16777217], dtype=torch.int32
+    )
     made = evaluate({"r": (msl_type, f"{msl_type}(x)")}, {"x": ("int", integers)})["r"]
     assert_same_bits(made, integers.to(dtype))
     x = torch.tensor([0.0, -0.0, 1.9, -1.9, 100.5, 3000.0, -3000.0]).to(dtype)

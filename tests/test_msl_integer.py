@@ -1,12 +1,12 @@
 """<metal_integer>, exactly, against Python's integers."""
 
+# ruff: noqa: ARG005  (a table's functions have one signature, whether they look at every argument or not)
 from __future__ import annotations
 
 import pytest
 import torch
-from msl_evaluation import evaluate
-from msl_evaluation import integers
-from msl_evaluation import shuffled
+
+from msl_evaluation import evaluate, integers, shuffled
 
 SIGNED = {"char": 8, "short": 16, "int": 32, "long": 64}
 UNSIGNED = {"uchar": 8, "ushort": 16, "uint": 32, "ulong": 64}
@@ -82,7 +82,14 @@ def test_functions(msl_type):
         expected = [function(kind, *values) for values in zip(x.tolist(), y.tolist(), z.tolist(), strict=True)]
         got = results[expression].tolist()
         wrong = [i for i in range(len(got)) if got[i] != expected[i]]
-        assert not wrong, (expression, int(x[wrong[0]]), int(y[wrong[0]]), int(z[wrong[0]]), got[wrong[0]], expected[wrong[0]])
+        assert not wrong, (
+            expression,
+            int(x[wrong[0]]),
+            int(y[wrong[0]]),
+            int(z[wrong[0]]),
+            got[wrong[0]],
+            expected[wrong[0]],
+        )
 
 
 @pytest.mark.parametrize("msl_type", WIDTHS)
@@ -99,7 +106,9 @@ def test_absdiff_is_unsigned(msl_type):
 @pytest.mark.parametrize("msl_type", WIDTHS)
 def test_bit_fields(msl_type):
     kind = Integer(msl_type)
-    fields = [(offset, bits) for offset in range(kind.width) for bits in range(kind.width - offset + 1)][:: kind.width // 4]
+    fields = [(offset, bits) for offset in range(kind.width) for bits in range(kind.width - offset + 1)][
+        :: kind.width // 4
+    ]
     x = integers(msl_type)
     x = x.repeat(-(-len(fields) // len(x)))[: len(fields)]
     y = shuffled(x, 5)

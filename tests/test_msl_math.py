@@ -5,13 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from msl_evaluation import FLOAT_SPECIALS
-from msl_evaluation import assert_close
-from msl_evaluation import assert_same_bits
-from msl_evaluation import evaluate
-from msl_evaluation import floats
-from msl_evaluation import pairs
-from msl_evaluation import shuffled
+
+from msl_evaluation import FLOAT_SPECIALS, assert_close, assert_same_bits, evaluate, floats, pairs, shuffled
 
 
 def in_turns(function):

@@ -1,5 +1,6 @@
 """simd_* and quad_* functions against a model that applies their definitions to the lanes of one simdgroup."""
 
+# ruff: noqa: ARG005  (a table's functions have one signature, whether they look at every argument or not)
 from __future__ import annotations
 
 import functools
@@ -10,17 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from msl_evaluation import DTYPES
-from msl_evaluation import PRELUDE
 
 from helion_msl import _C
+from msl_evaluation import DTYPES, PRELUDE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 WIDTH = 32
 INTEGER_POISON = 0xDEADBEEF
@@ -47,7 +45,11 @@ def launch(
 
 
 def model(
-    values: list, function: Callable[[dict[int, object], int, int], object], *, active: Callable[[int], bool], group: int
+    values: list,
+    function: Callable[[dict[int, object], int, int], object],
+    *,
+    active: Callable[[int], bool],
+    group: int,
 ) -> list:
     """Applies ``function(values of the group's active lanes by place, place, lane)`` in every active thread."""
     results: list = []
@@ -315,7 +317,5 @@ def test_loops_whose_lanes_leave_one_by_one(lanes, seed):
     _C.launch(source, [values, rounds, out], (1,), (len(lanes),))
     for i in range(len(lanes)):
         simdgroup = range(i - i % WIDTH, min(i - i % WIDTH + WIDTH, len(lanes)))
-        expected = sum(
-            (r + 1) * sum(lanes[j] for j in simdgroup if rounds[j] > r) for r in range(int(rounds[i]))
-        )
+        expected = sum((r + 1) * sum(lanes[j] for j in simdgroup if rounds[j] > r) for r in range(int(rounds[i])))
         assert int(out[i]) == expected

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from msl_evaluation import DTYPES
-from msl_evaluation import PRELUDE
 
 from helion_msl import _C
+from msl_evaluation import DTYPES, PRELUDE
 
 TYPES = ["float", "half", "bfloat"]
 

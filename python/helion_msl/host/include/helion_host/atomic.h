@@ -119,15 +119,15 @@ HELION_MSL_FUNC bool atomic_compare_exchange_weak_explicit(volatile atomic<T> *o
   return exchanged;
 }
 
-#define HELION_MSL_ATOMIC_ARITHMETIC(name, integer, function)                                                    \
-  template <class T>                                                                                             \
-    requires(helion_host::atomic_integer<T> || __is_same(T, float))                                              \
-  HELION_MSL_FUNC T name(volatile atomic<T> *object, type_identity_t<T> operand, memory_order order) {           \
-    if constexpr (__is_same(T, float)) {                                                                         \
-      return helion_host::fetch_and_apply<helion_host::function<T>>(object, operand, static_cast<int>(order));   \
-    } else {                                                                                                     \
-      return helion_host::integer(&object->helion_value, operand, static_cast<int>(order));                      \
-    }                                                                                                            \
+#define HELION_MSL_ATOMIC_ARITHMETIC(name, integer, function)                                                  \
+  template <class T>                                                                                           \
+    requires(helion_host::atomic_integer<T> || __is_same(T, float))                                            \
+  HELION_MSL_FUNC T name(volatile atomic<T> *object, type_identity_t<T> operand, memory_order order) {         \
+    if constexpr (__is_same(T, float)) {                                                                       \
+      return helion_host::fetch_and_apply<helion_host::function<T>>(object, operand, static_cast<int>(order)); \
+    } else {                                                                                                   \
+      return helion_host::integer(&object->helion_value, operand, static_cast<int>(order));                    \
+    }                                                                                                          \
   }
 HELION_MSL_ATOMIC_ARITHMETIC(atomic_fetch_add_explicit, atomic_fetch_add, atomic_sum)
 HELION_MSL_ATOMIC_ARITHMETIC(atomic_fetch_sub_explicit, atomic_fetch_sub, atomic_difference)
@@ -144,14 +144,14 @@ HELION_MSL_ATOMIC_BITWISE(atomic_fetch_xor_explicit, atomic_fetch_xor)
 #undef HELION_MSL_ATOMIC_BITWISE
 
 // The fetch forms return the old value; the forms for atomic_ulong do not.
-#define HELION_MSL_ATOMIC_ORDER(fetch_name, name, function)                                                    \
-  template <helion_host::atomic_integer T>                                                                     \
-  HELION_MSL_FUNC T fetch_name(volatile atomic<T> *object, type_identity_t<T> operand, memory_order order) {   \
-    return helion_host::fetch_and_apply<helion_host::function<T>>(object, operand, static_cast<int>(order));   \
-  }                                                                                                            \
-  template <helion_host::atomic_integer T>                                                                     \
-  HELION_MSL_FUNC void name(volatile atomic<T> *object, type_identity_t<T> operand, memory_order order) {      \
-    helion_host::fetch_and_apply<helion_host::function<T>>(object, operand, static_cast<int>(order));          \
+#define HELION_MSL_ATOMIC_ORDER(fetch_name, name, function)                                                  \
+  template <helion_host::atomic_integer T>                                                                   \
+  HELION_MSL_FUNC T fetch_name(volatile atomic<T> *object, type_identity_t<T> operand, memory_order order) { \
+    return helion_host::fetch_and_apply<helion_host::function<T>>(object, operand, static_cast<int>(order)); \
+  }                                                                                                          \
+  template <helion_host::atomic_integer T>                                                                   \
+  HELION_MSL_FUNC void name(volatile atomic<T> *object, type_identity_t<T> operand, memory_order order) {    \
+    helion_host::fetch_and_apply<helion_host::function<T>>(object, operand, static_cast<int>(order));        \
   }
 HELION_MSL_ATOMIC_ORDER(atomic_fetch_min_explicit, atomic_min_explicit, atomic_minimum)
 HELION_MSL_ATOMIC_ORDER(atomic_fetch_max_explicit, atomic_max_explicit, atomic_maximum)

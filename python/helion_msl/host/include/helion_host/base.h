@@ -1,8 +1,8 @@
 // What every header of the library begins with.
 #pragma once
 
-#include "predefined.h"
-#include "keywords.h"
 #include "constants.h"
-#include "vector_types.h"
+#include "keywords.h"
+#include "predefined.h"
 #include "vector_operators.h"
+#include "vector_types.h"

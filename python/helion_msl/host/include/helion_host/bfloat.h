@@ -85,14 +85,14 @@ HELION_MSL_FUNC constexpr float bfloat_operand(A a) {
 
 namespace metal_types {
 
-#define HELION_MSL_BFLOAT_ARITHMETIC(op)                                                                             \
-  template <class A, class B, class R = typename helion_host::bfloat_operation<A, B>::type>                          \
-  constexpr R operator op(A a, B b) {                                                                                \
-    return static_cast<R>(helion_host::bfloat_operand<R>(a) op helion_host::bfloat_operand<R>(b));                   \
-  }                                                                                                                  \
-  template <class B>                                                                                                 \
-  constexpr bfloat &operator op##=(bfloat &a, B b) {                                                                 \
-    return a = static_cast<bfloat>(a op b);                                                                          \
+#define HELION_MSL_BFLOAT_ARITHMETIC(op)                                                           \
+  template <class A, class B, class R = typename helion_host::bfloat_operation<A, B>::type>        \
+  constexpr R operator op(A a, B b) {                                                              \
+    return static_cast<R>(helion_host::bfloat_operand<R>(a) op helion_host::bfloat_operand<R>(b)); \
+  }                                                                                                \
+  template <class B>                                                                               \
+  constexpr bfloat &operator op## = (bfloat & a, B b) {                                            \
+    return a = static_cast<bfloat>(a op b);                                                        \
   }
 HELION_MSL_BFLOAT_ARITHMETIC(+)
 HELION_MSL_BFLOAT_ARITHMETIC(-)

@@ -58,14 +58,22 @@ HELION_MSL_FUNC constexpr T absolute(T x) {
   }
 }
 
-HELION_MSL_FUNC constexpr float saturate(float x) { return minimum(maximum(x, 0.0f), 1.0f); }
-HELION_MSL_FUNC constexpr float sign(float x) { return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : is_nan(x) ? 0.0f : x; }
-HELION_MSL_FUNC constexpr float step(float edge, float x) { return x < edge ? 0.0f : 1.0f; }
+HELION_MSL_FUNC constexpr float saturate(float x) {
+  return minimum(maximum(x, 0.0f), 1.0f);
+}
+HELION_MSL_FUNC constexpr float sign(float x) {
+  return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : is_nan(x) ? 0.0f : x;
+}
+HELION_MSL_FUNC constexpr float step(float edge, float x) {
+  return x < edge ? 0.0f : 1.0f;
+}
 HELION_MSL_FUNC constexpr float smoothstep(float edge0, float edge1, float x) {
   const float t = saturate((x - edge0) / (edge1 - edge0));
   return t * t * (3.0f - 2.0f * t);
 }
-HELION_MSL_FUNC constexpr float mix(float x, float y, float a) { return x + (y - x) * a; }
+HELION_MSL_FUNC constexpr float mix(float x, float y, float a) {
+  return x + (y - x) * a;
+}
 
 }  // namespace helion_host
 

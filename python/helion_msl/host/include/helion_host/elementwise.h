@@ -184,60 +184,84 @@ using with_element_t = typename with_element<V, T>::type;
 // Families of functions. `scalar` is a function of float for the floating ones and a template over the element type
 // for the others. The most common types have plain functions, which win over templates that a program defines under the
 // same name, as all of Metal's do.
-#define HELION_MSL_FLOATING_1(name, scalar)                                        \
-  HELION_MSL_FUNC constexpr float name(float x) { return scalar(x); } \
-  template <class A, class R = helion_host::floating_call_t<A>>                    \
-  HELION_MSL_FUNC constexpr R name(const A &x) {                                   \
-    return helion_host::map<R, scalar>(R(x));                                      \
+#define HELION_MSL_FLOATING_1(name, scalar)                     \
+  HELION_MSL_FUNC constexpr float name(float x) {               \
+    return scalar(x);                                           \
+  }                                                             \
+  template <class A, class R = helion_host::floating_call_t<A>> \
+  HELION_MSL_FUNC constexpr R name(const A &x) {                \
+    return helion_host::map<R, scalar>(R(x));                   \
   }
-#define HELION_MSL_FLOATING_2(name, scalar)                                        \
-  HELION_MSL_FUNC constexpr float name(float x, float y) { return scalar(x, y); } \
-  template <class A, class B, class R = helion_host::floating_call_t<A, B>>        \
-  HELION_MSL_FUNC constexpr R name(const A &x, const B &y) {                       \
-    return helion_host::map<R, scalar>(R(x), R(y));                                \
+#define HELION_MSL_FLOATING_2(name, scalar)                                 \
+  HELION_MSL_FUNC constexpr float name(float x, float y) {                  \
+    return scalar(x, y);                                                    \
+  }                                                                         \
+  template <class A, class B, class R = helion_host::floating_call_t<A, B>> \
+  HELION_MSL_FUNC constexpr R name(const A &x, const B &y) {                \
+    return helion_host::map<R, scalar>(R(x), R(y));                         \
   }
-#define HELION_MSL_FLOATING_3(name, scalar)                                            \
-  HELION_MSL_FUNC constexpr float name(float x, float y, float z) { return scalar(x, y, z); } \
+#define HELION_MSL_FLOATING_3(name, scalar)                                             \
+  HELION_MSL_FUNC constexpr float name(float x, float y, float z) {                     \
+    return scalar(x, y, z);                                                             \
+  }                                                                                     \
   template <class A, class B, class C, class R = helion_host::floating_call_t<A, B, C>> \
-  HELION_MSL_FUNC constexpr R name(const A &x, const B &y, const C &z) {               \
-    return helion_host::map<R, scalar>(R(x), R(y), R(z));                              \
+  HELION_MSL_FUNC constexpr R name(const A &x, const B &y, const C &z) {                \
+    return helion_host::map<R, scalar>(R(x), R(y), R(z));                               \
   }
-#define HELION_MSL_INTEGER_1(name, scalar)                                         \
-  template <class A, class R = helion_host::integer_call_t<A>>                     \
-  HELION_MSL_FUNC constexpr R name(const A &x) {                                   \
-    return helion_host::map<R, scalar<helion_host::element_t<R>>>(R(x));           \
+#define HELION_MSL_INTEGER_1(name, scalar)                               \
+  template <class A, class R = helion_host::integer_call_t<A>>           \
+  HELION_MSL_FUNC constexpr R name(const A &x) {                         \
+    return helion_host::map<R, scalar<helion_host::element_t<R>>>(R(x)); \
   }
-#define HELION_MSL_INTEGER_2(name, scalar)                                         \
-  template <class A, class B, class R = helion_host::integer_call_t<A, B>>         \
-  HELION_MSL_FUNC constexpr R name(const A &x, const B &y) {                       \
-    return helion_host::map<R, scalar<helion_host::element_t<R>>>(R(x), R(y));     \
+#define HELION_MSL_INTEGER_2(name, scalar)                                     \
+  template <class A, class B, class R = helion_host::integer_call_t<A, B>>     \
+  HELION_MSL_FUNC constexpr R name(const A &x, const B &y) {                   \
+    return helion_host::map<R, scalar<helion_host::element_t<R>>>(R(x), R(y)); \
   }
 #define HELION_MSL_INTEGER_3(name, scalar)                                             \
   template <class A, class B, class C, class R = helion_host::integer_call_t<A, B, C>> \
   HELION_MSL_FUNC constexpr R name(const A &x, const B &y, const C &z) {               \
     return helion_host::map<R, scalar<helion_host::element_t<R>>>(R(x), R(y), R(z));   \
   }
-#define HELION_MSL_COMMON_1(name, scalar)                                          \
-  HELION_MSL_FUNC constexpr float name(float x) { return scalar<float>(x); } \
-  HELION_MSL_FUNC constexpr int name(int x) { return scalar<int>(x); } \
-  HELION_MSL_FUNC constexpr uint name(uint x) { return scalar<uint>(x); } \
-  template <class A, class R = helion_host::common_call_t<A>>                      \
-  HELION_MSL_FUNC constexpr R name(const A &x) {                                   \
-    return helion_host::map<R, scalar<helion_host::element_t<R>>>(R(x));           \
+#define HELION_MSL_COMMON_1(name, scalar)                                \
+  HELION_MSL_FUNC constexpr float name(float x) {                        \
+    return scalar<float>(x);                                             \
+  }                                                                      \
+  HELION_MSL_FUNC constexpr int name(int x) {                            \
+    return scalar<int>(x);                                               \
+  }                                                                      \
+  HELION_MSL_FUNC constexpr uint name(uint x) {                          \
+    return scalar<uint>(x);                                              \
+  }                                                                      \
+  template <class A, class R = helion_host::common_call_t<A>>            \
+  HELION_MSL_FUNC constexpr R name(const A &x) {                         \
+    return helion_host::map<R, scalar<helion_host::element_t<R>>>(R(x)); \
   }
-#define HELION_MSL_COMMON_2(name, scalar)                                          \
-  HELION_MSL_FUNC constexpr float name(float x, float y) { return scalar<float>(x, y); } \
-  HELION_MSL_FUNC constexpr int name(int x, int y) { return scalar<int>(x, y); } \
-  HELION_MSL_FUNC constexpr uint name(uint x, uint y) { return scalar<uint>(x, y); } \
-  template <class A, class B, class R = helion_host::common_call_t<A, B>>          \
-  HELION_MSL_FUNC constexpr R name(const A &x, const B &y) {                       \
-    return helion_host::map<R, scalar<helion_host::element_t<R>>>(R(x), R(y));     \
+#define HELION_MSL_COMMON_2(name, scalar)                                      \
+  HELION_MSL_FUNC constexpr float name(float x, float y) {                     \
+    return scalar<float>(x, y);                                                \
+  }                                                                            \
+  HELION_MSL_FUNC constexpr int name(int x, int y) {                           \
+    return scalar<int>(x, y);                                                  \
+  }                                                                            \
+  HELION_MSL_FUNC constexpr uint name(uint x, uint y) {                        \
+    return scalar<uint>(x, y);                                                 \
+  }                                                                            \
+  template <class A, class B, class R = helion_host::common_call_t<A, B>>      \
+  HELION_MSL_FUNC constexpr R name(const A &x, const B &y) {                   \
+    return helion_host::map<R, scalar<helion_host::element_t<R>>>(R(x), R(y)); \
   }
-#define HELION_MSL_COMMON_3(name, scalar)                                              \
-  HELION_MSL_FUNC constexpr float name(float x, float y, float z) { return scalar<float>(x, y, z); } \
-  HELION_MSL_FUNC constexpr int name(int x, int y, int z) { return scalar<int>(x, y, z); } \
-  HELION_MSL_FUNC constexpr uint name(uint x, uint y, uint z) { return scalar<uint>(x, y, z); } \
-  template <class A, class B, class C, class R = helion_host::common_call_t<A, B, C>>  \
-  HELION_MSL_FUNC constexpr R name(const A &x, const B &y, const C &z) {               \
-    return helion_host::map<R, scalar<helion_host::element_t<R>>>(R(x), R(y), R(z));   \
+#define HELION_MSL_COMMON_3(name, scalar)                                             \
+  HELION_MSL_FUNC constexpr float name(float x, float y, float z) {                   \
+    return scalar<float>(x, y, z);                                                    \
+  }                                                                                   \
+  HELION_MSL_FUNC constexpr int name(int x, int y, int z) {                           \
+    return scalar<int>(x, y, z);                                                      \
+  }                                                                                   \
+  HELION_MSL_FUNC constexpr uint name(uint x, uint y, uint z) {                       \
+    return scalar<uint>(x, y, z);                                                     \
+  }                                                                                   \
+  template <class A, class B, class C, class R = helion_host::common_call_t<A, B, C>> \
+  HELION_MSL_FUNC constexpr R name(const A &x, const B &y, const C &z) {              \
+    return helion_host::map<R, scalar<helion_host::element_t<R>>>(R(x), R(y), R(z));  \
   }

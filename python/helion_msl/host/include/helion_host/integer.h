@@ -109,8 +109,7 @@ HELION_MSL_FUNC constexpr T extract_bits(T x, uint32 offset, uint32 bits) {
     return T(0);
   }
   const uint32 kept = bits < width<T> - offset ? bits : width<T> - offset;
-  const unsigned_t<T> upper =
-      static_cast<unsigned_t<T>>(static_cast<unsigned_t<T>>(x) << (width<T> - offset - kept));
+  const unsigned_t<T> upper = static_cast<unsigned_t<T>>(static_cast<unsigned_t<T>>(x) << (width<T> - offset - kept));
   return static_cast<T>(static_cast<T>(upper) >> (width<T> - kept));
 }
 template <class T>

@@ -7,15 +7,23 @@
 
 namespace helion_host {
 
-HELION_MSL_FUNC float divide(float x, float y) { return x / y; }
-HELION_MSL_FUNC float exp10(float x) { return libm::pow(10.0f, x); }
-HELION_MSL_FUNC float fdim(float x, float y) { return is_nan(x) ? x : is_nan(y) ? y : x > y ? x - y : 0.0f; }
+HELION_MSL_FUNC float divide(float x, float y) {
+  return x / y;
+}
+HELION_MSL_FUNC float exp10(float x) {
+  return libm::pow(10.0f, x);
+}
+HELION_MSL_FUNC float fdim(float x, float y) {
+  return is_nan(x) ? x : is_nan(y) ? y : x > y ? x - y : 0.0f;
+}
 // Less than one also where x is a negative number too small to change 1.
 HELION_MSL_FUNC float fract(float x) {
   const float fraction = x - libm::floor(x);
   return fraction < 1.0f || is_nan(fraction) ? fraction : 0x1.fffffep-1f;
 }
-HELION_MSL_FUNC float rsqrt(float x) { return 1.0f / libm::sqrt(x); }
+HELION_MSL_FUNC float rsqrt(float x) {
+  return 1.0f / libm::sqrt(x);
+}
 
 // sin(pi x) and cos(pi x): the argument is reduced without rounding to at most 1/4 of a half turn.
 struct quarter_turn {
@@ -40,9 +48,13 @@ HELION_MSL_FUNC float cospi(float x) {
   const float result = ((turn.quadrant + 1u) & 2u) != 0 ? -value : value;
   return result == 0.0f ? 0.0f : result;
 }
-HELION_MSL_FUNC float tanpi(float x) { return sinpi(x) / cospi(x); }
+HELION_MSL_FUNC float tanpi(float x) {
+  return sinpi(x) / cospi(x);
+}
 
-HELION_MSL_FUNC float fused(float x, float y, float z) { return libm::fma(x, y, z); }
+HELION_MSL_FUNC float fused(float x, float y, float z) {
+  return libm::fma(x, y, z);
+}
 // The product of two halves is exact in float. The sum is rounded to odd there, which keeps what the final rounding to
 // half needs to know, so the whole is rounded once.
 HELION_MSL_FUNC float16 fused(float16 x, float16 y, float16 z) {
@@ -142,7 +154,9 @@ HELION_MSL_FLOATING_3(fmax3, helion_host::maximum3<float>)
 HELION_MSL_FLOATING_3(fmin3, helion_host::minimum3<float>)
 HELION_MSL_FLOATING_3(fmedian3, helion_host::median3<float>)
 
-HELION_MSL_FUNC float fma(float x, float y, float z) { return helion_host::libm::fma(x, y, z); }
+HELION_MSL_FUNC float fma(float x, float y, float z) {
+  return helion_host::libm::fma(x, y, z);
+}
 // In the type of the call itself: float would round twice, or step too far.
 template <class A, class B, class C, class R = helion_host::floating_call_t<A, B, C>>
 HELION_MSL_FUNC R fma(const A &x, const B &y, const C &z) {
@@ -152,7 +166,9 @@ template <class A, class B, class R = helion_host::floating_call_t<A, B>>
 HELION_MSL_FUNC R nextafter(const A &x, const B &y) {
   return helion_host::map<R, helion_host::nextafter<helion_host::element_t<R>>>(R(x), R(y));
 }
-HELION_MSL_FUNC float fract(float x) { return helion_host::fract(x); }
+HELION_MSL_FUNC float fract(float x) {
+  return helion_host::fract(x);
+}
 // half has a largest number below one of its own.
 template <class A, class R = helion_host::floating_call_t<A>>
 HELION_MSL_FUNC R fract(const A &x) {
@@ -216,9 +232,9 @@ HELION_MSL_FUNC R modf(const A &x, type_identity_t<R> &whole) {
     R fraction;
     for (int i = 0; i < helion_host::vector_size<R>; ++i) {
       const auto component = value[i];
-      fraction[i] = copysign(component == whole[i] ? helion_host::element_t<R>(0)
-                                                   : helion_host::element_t<R>(component - whole[i]),
-                             component);
+      fraction[i] = copysign(
+          component == whole[i] ? helion_host::element_t<R>(0) : helion_host::element_t<R>(component - whole[i]),
+          component);
     }
     return fraction;
   }

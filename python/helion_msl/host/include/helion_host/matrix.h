@@ -3,8 +3,8 @@
 
 #include "geometric.h"
 #include "relational.h"
-#include "vector_types.h"
 #include "vector_operators.h"
+#include "vector_types.h"
 
 namespace metal {
 
@@ -50,18 +50,18 @@ struct matrix {
   constexpr const column_type &operator[](int i) const { return columns[i]; }
 };
 
-#define HELION_MSL_MATRIX_OPERATION(op)                                                                        \
-  template <class T, int C, int R>                                                                             \
-  constexpr matrix<T, C, R> operator op(const matrix<T, C, R> &a, const matrix<T, C, R> &b) {                  \
-    matrix<T, C, R> result;                                                                                    \
-    for (int i = 0; i < C; ++i) {                                                                              \
-      result.columns[i] = a.columns[i] op b.columns[i];                                                        \
-    }                                                                                                          \
-    return result;                                                                                             \
-  }                                                                                                            \
-  template <class T, int C, int R>                                                                             \
-  constexpr matrix<T, C, R> &operator op##=(matrix<T, C, R> &a, const matrix<T, C, R> &b) {                    \
-    return a = a op b;                                                                                         \
+#define HELION_MSL_MATRIX_OPERATION(op)                                                        \
+  template <class T, int C, int R>                                                             \
+  constexpr matrix<T, C, R> operator op(const matrix<T, C, R> &a, const matrix<T, C, R> &b) {  \
+    matrix<T, C, R> result;                                                                    \
+    for (int i = 0; i < C; ++i) {                                                              \
+      result.columns[i] = a.columns[i] op b.columns[i];                                        \
+    }                                                                                          \
+    return result;                                                                             \
+  }                                                                                            \
+  template <class T, int C, int R>                                                             \
+  constexpr matrix<T, C, R> &operator op## = (matrix<T, C, R> & a, const matrix<T, C, R> &b) { \
+    return a = a op b;                                                                         \
   }
 HELION_MSL_MATRIX_OPERATION(+)
 HELION_MSL_MATRIX_OPERATION(-)
@@ -164,24 +164,24 @@ template <class T>
 constexpr T determinant(const matrix<T, 4, 4> &a) {
   const auto upper = [&a](int i, int j) { return a[i][0] * a[j][1] - a[j][0] * a[i][1]; };
   const auto lower = [&a](int i, int j) { return a[i][2] * a[j][3] - a[j][2] * a[i][3]; };
-  return upper(0, 1) * lower(2, 3) - upper(0, 2) * lower(1, 3) + upper(0, 3) * lower(1, 2) +
-         upper(1, 2) * lower(0, 3) - upper(1, 3) * lower(0, 2) + upper(2, 3) * lower(0, 1);
+  return upper(0, 1) * lower(2, 3) - upper(0, 2) * lower(1, 3) + upper(0, 3) * lower(1, 2) + upper(1, 2) * lower(0, 3) -
+         upper(1, 3) * lower(0, 2) + upper(2, 3) * lower(0, 1);
 }
 
 }  // namespace metal
 
-#define HELION_MSL_MATRIX_TYPES_OF(T, C)         \
-  using T##C##x2 = metal::matrix<T, C, 2>;       \
-  using T##C##x3 = metal::matrix<T, C, 3>;       \
-  using T##C##x4 = metal::matrix<T, C, 4>;       \
-  namespace metal {                              \
-  using ::T##C##x2;                              \
-  using ::T##C##x3;                              \
-  using ::T##C##x4;                              \
+#define HELION_MSL_MATRIX_TYPES_OF(T, C)   \
+  using T##C##x2 = metal::matrix<T, C, 2>; \
+  using T##C##x3 = metal::matrix<T, C, 3>; \
+  using T##C##x4 = metal::matrix<T, C, 4>; \
+  namespace metal {                        \
+  using ::T##C##x2;                        \
+  using ::T##C##x3;                        \
+  using ::T##C##x4;                        \
   }
-#define HELION_MSL_MATRIX_TYPES(T)  \
-  HELION_MSL_MATRIX_TYPES_OF(T, 2)  \
-  HELION_MSL_MATRIX_TYPES_OF(T, 3)  \
+#define HELION_MSL_MATRIX_TYPES(T) \
+  HELION_MSL_MATRIX_TYPES_OF(T, 2) \
+  HELION_MSL_MATRIX_TYPES_OF(T, 3) \
   HELION_MSL_MATRIX_TYPES_OF(T, 4)
 HELION_MSL_MATRIX_TYPES(half)
 HELION_MSL_MATRIX_TYPES(bfloat)

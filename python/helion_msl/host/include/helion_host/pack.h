@@ -38,15 +38,21 @@ HELION_MSL_FUNC float srgb_to_linear(float c) {
 namespace metal {
 
 // Each function for float and for half, which Metal tells apart by name.
-#define HELION_MSL_PACK(suffix, V, ...)                                                      \
-  HELION_MSL_FUNC uint pack_float_to_##suffix(float##V v) { return __VA_ARGS__; }            \
-  HELION_MSL_FUNC uint pack_half_to_##suffix(half##V h) {                                    \
-    const float##V v(h);                                                                     \
-    return __VA_ARGS__;                                                                      \
+#define HELION_MSL_PACK(suffix, V, ...)                     \
+  HELION_MSL_FUNC uint pack_float_to_##suffix(float##V v) { \
+    return __VA_ARGS__;                                     \
+  }                                                         \
+  HELION_MSL_FUNC uint pack_half_to_##suffix(half##V h) {   \
+    const float##V v(h);                                    \
+    return __VA_ARGS__;                                     \
   }
-#define HELION_MSL_UNPACK(suffix, V, ...)                                                    \
-  HELION_MSL_FUNC float##V unpack_##suffix##_to_float(uint x) { return float##V(__VA_ARGS__); } \
-  HELION_MSL_FUNC half##V unpack_##suffix##_to_half(uint x) { return half##V(float##V(__VA_ARGS__)); }
+#define HELION_MSL_UNPACK(suffix, V, ...)                       \
+  HELION_MSL_FUNC float##V unpack_##suffix##_to_float(uint x) { \
+    return float##V(__VA_ARGS__);                               \
+  }                                                             \
+  HELION_MSL_FUNC half##V unpack_##suffix##_to_half(uint x) {   \
+    return half##V(float##V(__VA_ARGS__));                      \
+  }
 
 HELION_MSL_PACK(unorm4x8, 4,
                 helion_host::to_unorm(v.x, 8) | helion_host::to_unorm(v.y, 8) << 8 |
@@ -84,10 +90,14 @@ HELION_MSL_FUNC ushort pack_float_to_unorm565(float3 v) {
   return static_cast<ushort>(helion_host::to_unorm(v.x, 5) << 11 | helion_host::to_unorm(v.y, 6) << 5 |
                              helion_host::to_unorm(v.z, 5));
 }
-HELION_MSL_FUNC ushort pack_half_to_unorm565(half3 v) { return pack_float_to_unorm565(float3(v)); }
+HELION_MSL_FUNC ushort pack_half_to_unorm565(half3 v) {
+  return pack_float_to_unorm565(float3(v));
+}
 HELION_MSL_FUNC float3 unpack_unorm565_to_float(ushort x) {
   return float3(helion_host::from_unorm(x, 11, 5), helion_host::from_unorm(x, 5, 6), helion_host::from_unorm(x, 0, 5));
 }
-HELION_MSL_FUNC half3 unpack_unorm565_to_half(ushort x) { return half3(unpack_unorm565_to_float(x)); }
+HELION_MSL_FUNC half3 unpack_unorm565_to_half(ushort x) {
+  return half3(unpack_unorm565_to_float(x));
+}
 
 }  // namespace metal

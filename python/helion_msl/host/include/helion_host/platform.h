@@ -28,14 +28,24 @@ HELION_MSL_FUNC constexpr To bit_cast(const From &from) {
   return __builtin_bit_cast(To, from);
 }
 
-HELION_MSL_FUNC constexpr bool is_constant_evaluated() { return __builtin_is_constant_evaluated(); }
+HELION_MSL_FUNC constexpr bool is_constant_evaluated() {
+  return __builtin_is_constant_evaluated();
+}
 
 // ---- Bits ---------------------------------------------------------------------------------------------------------
 
-HELION_MSL_FUNC constexpr int count_ones(uint64 x) { return __builtin_popcountll(x); }
-HELION_MSL_FUNC constexpr int count_leading_zeros(uint64 x) { return x == 0 ? 64 : __builtin_clzll(x); }
-HELION_MSL_FUNC constexpr int count_trailing_zeros(uint64 x) { return x == 0 ? 64 : __builtin_ctzll(x); }
-HELION_MSL_FUNC constexpr uint64 reverse_bits(uint64 x) { return __builtin_bitreverse64(x); }
+HELION_MSL_FUNC constexpr int count_ones(uint64 x) {
+  return __builtin_popcountll(x);
+}
+HELION_MSL_FUNC constexpr int count_leading_zeros(uint64 x) {
+  return x == 0 ? 64 : __builtin_clzll(x);
+}
+HELION_MSL_FUNC constexpr int count_trailing_zeros(uint64 x) {
+  return x == 0 ? 64 : __builtin_ctzll(x);
+}
+HELION_MSL_FUNC constexpr uint64 reverse_bits(uint64 x) {
+  return __builtin_bitreverse64(x);
+}
 HELION_MSL_FUNC constexpr uint64 multiply_high(uint64 a, uint64 b) {
   return static_cast<uint64>((static_cast<unsigned __int128>(a) * b) >> 64);
 }
@@ -90,14 +100,20 @@ template <class T>
 HELION_MSL_FUNC T atomic_fetch_xor(volatile T *object, T value, int order) {
   return __atomic_fetch_xor(object, value, order);
 }
-HELION_MSL_FUNC void atomic_fence(int order) { __atomic_thread_fence(order); }
+HELION_MSL_FUNC void atomic_fence(int order) {
+  __atomic_thread_fence(order);
+}
 
 // ---- Single-precision math: names of the C library that the process has loaded ------------------------------------
 
 #define HELION_HOST_MATH_1(name, builtin) \
-  HELION_MSL_FUNC float name(float x) { return builtin(x); }
-#define HELION_HOST_MATH_2(name, builtin) \
-  HELION_MSL_FUNC float name(float x, float y) { return builtin(x, y); }
+  HELION_MSL_FUNC float name(float x) {   \
+    return builtin(x);                    \
+  }
+#define HELION_HOST_MATH_2(name, builtin)        \
+  HELION_MSL_FUNC float name(float x, float y) { \
+    return builtin(x, y);                        \
+  }
 
 namespace libm {
 HELION_HOST_MATH_1(acos, __builtin_acosf)
@@ -129,10 +145,18 @@ HELION_HOST_MATH_2(copysign, __builtin_copysignf)
 HELION_HOST_MATH_2(fmod, __builtin_fmodf)
 HELION_HOST_MATH_2(nextafter, __builtin_nextafterf)
 HELION_HOST_MATH_2(pow, __builtin_powf)
-HELION_MSL_FUNC float fma(float x, float y, float z) { return __builtin_fmaf(x, y, z); }
-HELION_MSL_FUNC float ldexp(float x, int exponent) { return __builtin_ldexpf(x, exponent); }
-HELION_MSL_FUNC float frexp(float x, int *exponent) { return __builtin_frexpf(x, exponent); }
-HELION_MSL_FUNC int ilogb(float x) { return __builtin_ilogbf(x); }
+HELION_MSL_FUNC float fma(float x, float y, float z) {
+  return __builtin_fmaf(x, y, z);
+}
+HELION_MSL_FUNC float ldexp(float x, int exponent) {
+  return __builtin_ldexpf(x, exponent);
+}
+HELION_MSL_FUNC float frexp(float x, int *exponent) {
+  return __builtin_frexpf(x, exponent);
+}
+HELION_MSL_FUNC int ilogb(float x) {
+  return __builtin_ilogbf(x);
+}
 }  // namespace libm
 
 #undef HELION_HOST_MATH_1

@@ -27,20 +27,28 @@ HELION_MSL_FUNC quad_vote quad_ballot(bool predicate) {
   const uint quad = ballot.lane & ~3u;
   return quad_vote(ballot.votes >> quad & 0xfu, ballot.active >> quad & 0xfu);
 }
-HELION_MSL_FUNC quad_vote quad_active_threads_mask() { return quad_ballot(true); }
-HELION_MSL_FUNC bool quad_all(bool predicate) { return quad_ballot(predicate).all(); }
-HELION_MSL_FUNC bool quad_any(bool predicate) { return quad_ballot(predicate).any(); }
+HELION_MSL_FUNC quad_vote quad_active_threads_mask() {
+  return quad_ballot(true);
+}
+HELION_MSL_FUNC bool quad_all(bool predicate) {
+  return quad_ballot(predicate).all();
+}
+HELION_MSL_FUNC bool quad_any(bool predicate) {
+  return quad_ballot(predicate).any();
+}
 HELION_MSL_FUNC bool quad_is_first() {
   const helion_host::ballot_operand ballot = helion_host::ballot(true);
   const uint quad = ballot.lane & ~3u;
   return (ballot.active >> quad & ((1u << (ballot.lane - quad)) - 1u)) == 0;
 }
-HELION_MSL_FUNC bool quad_is_helper_thread() { return false; }
+HELION_MSL_FUNC bool quad_is_helper_thread() {
+  return false;
+}
 
-#define HELION_MSL_QUAD_REDUCTION(name, operation)                       \
-  template <class T>                                                     \
-  HELION_MSL_FUNC T name(T data) {                                       \
-    return helion_host::reduce<4, helion_host::operation<T>>(data);      \
+#define HELION_MSL_QUAD_REDUCTION(name, operation)                  \
+  template <class T>                                                \
+  HELION_MSL_FUNC T name(T data) {                                  \
+    return helion_host::reduce<4, helion_host::operation<T>>(data); \
   }
 HELION_MSL_QUAD_REDUCTION(quad_sum, lane_sum)
 HELION_MSL_QUAD_REDUCTION(quad_product, lane_product)
@@ -105,8 +113,7 @@ HELION_MSL_FUNC T quad_shuffle_and_fill_up(T data, type_identity_t<T> filling_da
   return helion_host::fill_shuffle<4, true>(data, filling_data, delta, modulo);
 }
 template <class T>
-HELION_MSL_FUNC T quad_shuffle_and_fill_down(T data, type_identity_t<T> filling_data, ushort delta,
-                                             ushort modulo = 4) {
+HELION_MSL_FUNC T quad_shuffle_and_fill_down(T data, type_identity_t<T> filling_data, ushort delta, ushort modulo = 4) {
   return helion_host::fill_shuffle<4, false>(data, filling_data, delta, modulo);
 }
 

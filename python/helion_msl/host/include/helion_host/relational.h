@@ -61,15 +61,15 @@ using relation_t = with_element_t<R, bool>;
 
 namespace metal {
 
-#define HELION_MSL_RELATION_1(name)                                                                           \
-  template <class A, class V = helion_host::floating_call_t<A>>                                               \
-  HELION_MSL_FUNC constexpr helion_host::relation_t<V> name(const A &x) {                                     \
-    return helion_host::map<helion_host::relation_t<V>, helion_host::name<helion_host::element_t<V>>>(V(x));  \
+#define HELION_MSL_RELATION_1(name)                                                                          \
+  template <class A, class V = helion_host::floating_call_t<A>>                                              \
+  HELION_MSL_FUNC constexpr helion_host::relation_t<V> name(const A &x) {                                    \
+    return helion_host::map<helion_host::relation_t<V>, helion_host::name<helion_host::element_t<V>>>(V(x)); \
   }
-#define HELION_MSL_RELATION_2(name)                                                                                 \
-  template <class A, class B, class V = helion_host::floating_call_t<A, B>>                                         \
-  HELION_MSL_FUNC constexpr helion_host::relation_t<V> name(const A &x, const B &y) {                               \
-    return helion_host::map<helion_host::relation_t<V>, helion_host::name<helion_host::element_t<V>>>(V(x), V(y));  \
+#define HELION_MSL_RELATION_2(name)                                                                                \
+  template <class A, class B, class V = helion_host::floating_call_t<A, B>>                                        \
+  HELION_MSL_FUNC constexpr helion_host::relation_t<V> name(const A &x, const B &y) {                              \
+    return helion_host::map<helion_host::relation_t<V>, helion_host::name<helion_host::element_t<V>>>(V(x), V(y)); \
   }
 HELION_MSL_RELATION_1(isfinite)
 HELION_MSL_RELATION_1(isinf)
@@ -81,14 +81,30 @@ HELION_MSL_RELATION_2(isunordered)
 #undef HELION_MSL_RELATION_1
 #undef HELION_MSL_RELATION_2
 
-HELION_MSL_FUNC constexpr bool all(bool x) { return x; }
-HELION_MSL_FUNC constexpr bool all(vec<bool, 2> v) { return v.x && v.y; }
-HELION_MSL_FUNC constexpr bool all(vec<bool, 3> v) { return v.x && v.y && v.z; }
-HELION_MSL_FUNC constexpr bool all(vec<bool, 4> v) { return v.x && v.y && v.z && v.w; }
-HELION_MSL_FUNC constexpr bool any(bool x) { return x; }
-HELION_MSL_FUNC constexpr bool any(vec<bool, 2> v) { return v.x || v.y; }
-HELION_MSL_FUNC constexpr bool any(vec<bool, 3> v) { return v.x || v.y || v.z; }
-HELION_MSL_FUNC constexpr bool any(vec<bool, 4> v) { return v.x || v.y || v.z || v.w; }
+HELION_MSL_FUNC constexpr bool all(bool x) {
+  return x;
+}
+HELION_MSL_FUNC constexpr bool all(vec<bool, 2> v) {
+  return v.x && v.y;
+}
+HELION_MSL_FUNC constexpr bool all(vec<bool, 3> v) {
+  return v.x && v.y && v.z;
+}
+HELION_MSL_FUNC constexpr bool all(vec<bool, 4> v) {
+  return v.x && v.y && v.z && v.w;
+}
+HELION_MSL_FUNC constexpr bool any(bool x) {
+  return x;
+}
+HELION_MSL_FUNC constexpr bool any(vec<bool, 2> v) {
+  return v.x || v.y;
+}
+HELION_MSL_FUNC constexpr bool any(vec<bool, 3> v) {
+  return v.x || v.y || v.z;
+}
+HELION_MSL_FUNC constexpr bool any(vec<bool, 4> v) {
+  return v.x || v.y || v.z || v.w;
+}
 
 }  // namespace metal
 

@@ -141,9 +141,8 @@ using make_scalar_t = typename make_scalar<T>::type;
 // The integer of the same size, for scalars and element by element for vectors.
 template <class T>
 struct make_signed {
-  using type = conditional_t<
-      sizeof(T) == 1, signed char,
-      conditional_t<sizeof(T) == 2, short, conditional_t<sizeof(T) == 4, int, long>>>;
+  using type = conditional_t<sizeof(T) == 1, signed char,
+                             conditional_t<sizeof(T) == 2, short, conditional_t<sizeof(T) == 4, int, long>>>;
 };
 template <>
 struct make_signed<char> {

@@ -32,22 +32,30 @@ HELION_MSL_FUNC simd_vote simd_ballot(bool predicate) {
   const helion_host::ballot_operand ballot = helion_host::ballot(predicate);
   return simd_vote(ballot.votes, ballot.active);
 }
-HELION_MSL_FUNC simd_vote simd_active_threads_mask() { return simd_ballot(true); }
-HELION_MSL_FUNC bool simd_all(bool predicate) { return simd_ballot(predicate).all(); }
-HELION_MSL_FUNC bool simd_any(bool predicate) { return simd_ballot(predicate).any(); }
+HELION_MSL_FUNC simd_vote simd_active_threads_mask() {
+  return simd_ballot(true);
+}
+HELION_MSL_FUNC bool simd_all(bool predicate) {
+  return simd_ballot(predicate).all();
+}
+HELION_MSL_FUNC bool simd_any(bool predicate) {
+  return simd_ballot(predicate).any();
+}
 HELION_MSL_FUNC bool simd_is_first() {
   const helion_host::ballot_operand ballot = helion_host::ballot(true);
   return (ballot.active & ((1u << ballot.lane) - 1u)) == 0;
 }
 // Helper threads exist in fragment functions only.
-HELION_MSL_FUNC bool simd_is_helper_thread() { return false; }
+HELION_MSL_FUNC bool simd_is_helper_thread() {
+  return false;
+}
 
 // ---- Reductions and prefix operations -----------------------------------------------------------------------------
 
-#define HELION_MSL_SIMD_REDUCTION(name, operation)                        \
-  template <class T>                                                      \
-  HELION_MSL_FUNC T name(T data) {                                        \
-    return helion_host::reduce<32, helion_host::operation<T>>(data);      \
+#define HELION_MSL_SIMD_REDUCTION(name, operation)                   \
+  template <class T>                                                 \
+  HELION_MSL_FUNC T name(T data) {                                   \
+    return helion_host::reduce<32, helion_host::operation<T>>(data); \
   }
 HELION_MSL_SIMD_REDUCTION(simd_sum, lane_sum)
 HELION_MSL_SIMD_REDUCTION(simd_product, lane_product)

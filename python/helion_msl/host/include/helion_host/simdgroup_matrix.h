@@ -91,8 +91,9 @@ HELION_MSL_FUNC simdgroup_matrix<T, Cols, Rows> make_filled_simdgroup_matrix(T v
 // `matrix_origin` is (column, row) of the first element in memory; with `transpose_matrix` the 8x8 block found there
 // becomes its transpose.
 template <class T, int Cols, int Rows>
-HELION_MSL_FUNC void simdgroup_load(simdgroup_matrix<T, Cols, Rows> &d, const volatile T *src, ulong elements_per_row = Cols,
-                                    ulong2 matrix_origin = 0, bool transpose_matrix = false) {
+HELION_MSL_FUNC void simdgroup_load(simdgroup_matrix<T, Cols, Rows> &d, const volatile T *src,
+                                    ulong elements_per_row = Cols, ulong2 matrix_origin = 0,
+                                    bool transpose_matrix = false) {
   const helion_host::matrix_place place = helion_host::place_of_lane(helion_host::lane_index());
   for (uint i = 0; i < 2; ++i) {
     const ulong row = transpose_matrix ? place.column + i : place.row;

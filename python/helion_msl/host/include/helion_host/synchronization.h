@@ -20,7 +20,9 @@ constexpr mem_flags operator|(mem_flags a, mem_flags b) {
 constexpr mem_flags operator&(mem_flags a, mem_flags b) {
   return static_cast<mem_flags>(static_cast<uint>(a) & static_cast<uint>(b));
 }
-constexpr mem_flags &operator|=(mem_flags &a, mem_flags b) { return a = a | b; }
+constexpr mem_flags &operator|=(mem_flags &a, mem_flags b) {
+  return a = a | b;
+}
 
 // The numbers of C's memory orders.
 enum memory_order : int {

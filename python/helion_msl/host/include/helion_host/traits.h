@@ -162,15 +162,15 @@ using underlying_type_t = typename underlying_type<T>::type;
 
 // ---- Properties ---------------------------------------------------------------------------------------------------
 
-#define HELION_MSL_TRAIT(name, ...)              \
-  template <class T>                             \
+#define HELION_MSL_TRAIT(name, ...)             \
+  template <class T>                            \
   inline constexpr bool name##_v = __VA_ARGS__; \
-  template <class T>                             \
+  template <class T>                            \
   struct name : bool_constant<name##_v<T>> {};
-#define HELION_MSL_TRAIT_2(name, ...)            \
-  template <class T, class U>                    \
+#define HELION_MSL_TRAIT_2(name, ...)           \
+  template <class T, class U>                   \
   inline constexpr bool name##_v = __VA_ARGS__; \
-  template <class T, class U>                    \
+  template <class T, class U>                   \
   struct name : bool_constant<name##_v<T, U>> {};
 
 HELION_MSL_TRAIT_2(is_same, __is_same(T, U))

@@ -9,10 +9,10 @@ enum class coord { normalized, pixel };
 enum class filter { nearest, linear, bicubic };
 enum class address { clamp_to_zero, clamp_to_edge, repeat, mirrored_repeat, clamp_to_border };
 
-#define HELION_MSL_UNAVAILABLE_TEXTURE(name)                                                              \
-  template <class T, access a = access::sample>                                                           \
-  struct name {                                                                                           \
-    static_assert(sizeof(T) == 0, #name ": textures are not available on the host engine, use buffers");  \
+#define HELION_MSL_UNAVAILABLE_TEXTURE(name)                                                             \
+  template <class T, access a = access::sample>                                                          \
+  struct name {                                                                                          \
+    static_assert(sizeof(T) == 0, #name ": textures are not available on the host engine, use buffers"); \
   };
 HELION_MSL_UNAVAILABLE_TEXTURE(texture1d)
 HELION_MSL_UNAVAILABLE_TEXTURE(texture1d_array)

@@ -145,34 +145,34 @@ constexpr bool swizzle_repeats() {
 
 // One swizzle. The accessors are templates so that only those that are used are compiled, and a component that the
 // vector does not have is an error only where it is used.
-#define HELION_MSL_SWIZZLE(size, name, ...)                                                                       \
-  HELION_MSL_PROPERTY(helion_get_##name, helion_put_##name) metal::vec<T, size> name;                             \
-  template <int = 0>                                                                                              \
-  constexpr metal::vec<T, size> helion_get_##name() const {                                                       \
+#define HELION_MSL_SWIZZLE(size, name, ...)                                                                            \
+  HELION_MSL_PROPERTY(helion_get_##name, helion_put_##name) metal::vec<T, size> name;                                  \
+  template <int = 0>                                                                                                   \
+  constexpr metal::vec<T, size> helion_get_##name() const {                                                            \
     static_assert(helion_host::swizzle_fits<N, __VA_ARGS__>(), "swizzle ." #name ": the vector has fewer components"); \
-    return helion_host::get_swizzle<metal::vec<T, size>, __VA_ARGS__>(*this);                                     \
-  }                                                                                                               \
-  template <int = 0>                                                                                              \
-  constexpr void helion_put_##name(metal::vec<T, size> value) {                                                   \
+    return helion_host::get_swizzle<metal::vec<T, size>, __VA_ARGS__>(*this);                                          \
+  }                                                                                                                    \
+  template <int = 0>                                                                                                   \
+  constexpr void helion_put_##name(metal::vec<T, size> value) {                                                        \
     static_assert(helion_host::swizzle_fits<N, __VA_ARGS__>(), "swizzle ." #name ": the vector has fewer components"); \
-    static_assert(!helion_host::swizzle_repeats<__VA_ARGS__>(),                                                   \
-                  "swizzle ." #name ": a component that is named twice cannot be assigned to");                   \
-    helion_host::put_swizzle<__VA_ARGS__>(*this, value);                                                          \
+    static_assert(!helion_host::swizzle_repeats<__VA_ARGS__>(),                                                        \
+                  "swizzle ." #name ": a component that is named twice cannot be assigned to");                        \
+    helion_host::put_swizzle<__VA_ARGS__>(*this, value);                                                               \
   }
 #define HELION_MSL_SWIZZLE_2(name, i, j) HELION_MSL_SWIZZLE(2, name, i, j)
 #define HELION_MSL_SWIZZLE_3(name, i, j, k) HELION_MSL_SWIZZLE(3, name, i, j, k)
 #define HELION_MSL_SWIZZLE_4(name, i, j, k, l) HELION_MSL_SWIZZLE(4, name, i, j, k, l)
 
-#define HELION_MSL_VECTOR_MEMBERS                                               \
-  using value_type = T;                                                         \
-  HELION_MSL_SWIZZLES_2(HELION_MSL_SWIZZLE_2)                                   \
-  HELION_MSL_SWIZZLES_3(HELION_MSL_SWIZZLE_3)                                   \
-  HELION_MSL_SWIZZLES_4(HELION_MSL_SWIZZLE_4)                                   \
-  HELION_MSL_FUNC constexpr T &operator[](size_t index) {                       \
-    return helion_host::component_at<T>(*this, index);                          \
-  }                                                                             \
-  HELION_MSL_FUNC constexpr const T &operator[](size_t index) const {           \
-    return helion_host::component_at<const T>(*this, index);                    \
+#define HELION_MSL_VECTOR_MEMBERS                                     \
+  using value_type = T;                                               \
+  HELION_MSL_SWIZZLES_2(HELION_MSL_SWIZZLE_2)                         \
+  HELION_MSL_SWIZZLES_3(HELION_MSL_SWIZZLE_3)                         \
+  HELION_MSL_SWIZZLES_4(HELION_MSL_SWIZZLE_4)                         \
+  HELION_MSL_FUNC constexpr T &operator[](size_t index) {             \
+    return helion_host::component_at<T>(*this, index);                \
+  }                                                                   \
+  HELION_MSL_FUNC constexpr const T &operator[](size_t index) const { \
+    return helion_host::component_at<const T>(*this, index);          \
   }
 
 namespace helion_host {

@@ -72,10 +72,10 @@ namespace helion_host {
   }
 HELION_MSL_OPERATION(add, T, a + b)
 HELION_MSL_OPERATION(subtract, T, a - b)
-HELION_MSL_OPERATION(multiply, T, a * b)
+HELION_MSL_OPERATION(multiply, T, a *b)
 HELION_MSL_OPERATION(quotient, T, a / b)
 HELION_MSL_OPERATION(remainder, T, a % b)
-HELION_MSL_OPERATION(bit_and, T, a & b)
+HELION_MSL_OPERATION(bit_and, T, a &b)
 HELION_MSL_OPERATION(bit_or, T, a | b)
 HELION_MSL_OPERATION(bit_xor, T, a ^ b)
 HELION_MSL_OPERATION(shift_left, T, a << shift_count(b))
@@ -111,23 +111,23 @@ HELION_MSL_FUNC constexpr bool logical_not(T a) {
 
 namespace metal_types {
 
-#define HELION_MSL_ARITHMETIC(op, name)                                                                    \
-  template <class A, class B, class V = helion_host::vector_operation_t<A, B>>                             \
-  HELION_MSL_FUNC constexpr V operator op(const A &a, const B &b) {                                        \
-    return helion_host::map<V, helion_host::name<helion_host::element_t<V>>>(V(a), V(b));                  \
-  }                                                                                                        \
-  template <helion_host::vector A, class B, class V = helion_host::vector_operation_t<A, B>>               \
-  HELION_MSL_FUNC constexpr A &operator op##=(A &a, const B &b) {                                          \
-    return a = helion_host::map<V, helion_host::name<helion_host::element_t<V>>>(V(a), V(b));              \
+#define HELION_MSL_ARITHMETIC(op, name)                                                       \
+  template <class A, class B, class V = helion_host::vector_operation_t<A, B>>                \
+  HELION_MSL_FUNC constexpr V operator op(const A &a, const B &b) {                           \
+    return helion_host::map<V, helion_host::name<helion_host::element_t<V>>>(V(a), V(b));     \
+  }                                                                                           \
+  template <helion_host::vector A, class B, class V = helion_host::vector_operation_t<A, B>>  \
+  HELION_MSL_FUNC constexpr A &operator op## = (A & a, const B &b) {                          \
+    return a = helion_host::map<V, helion_host::name<helion_host::element_t<V>>>(V(a), V(b)); \
   }
-#define HELION_MSL_COMPARISON(op, name)                                                                    \
-  template <class A, class B, class V = helion_host::vector_operation_t<A, B>>                             \
-  HELION_MSL_FUNC constexpr helion_host::comparison_t<V> operator op(const A &a, const B &b) {             \
+#define HELION_MSL_COMPARISON(op, name)                                                                              \
+  template <class A, class B, class V = helion_host::vector_operation_t<A, B>>                                       \
+  HELION_MSL_FUNC constexpr helion_host::comparison_t<V> operator op(const A &a, const B &b) {                       \
     return helion_host::map<helion_host::comparison_t<V>, helion_host::name<helion_host::element_t<V>>>(V(a), V(b)); \
   }
-#define HELION_MSL_UNARY(op, result, name)                                                   \
-  template <helion_host::vector A>                                                           \
-  HELION_MSL_FUNC constexpr helion_host::result<A> operator op(const A &a) {                 \
+#define HELION_MSL_UNARY(op, result, name)                                                            \
+  template <helion_host::vector A>                                                                    \
+  HELION_MSL_FUNC constexpr helion_host::result<A> operator op(const A &a) {                          \
     return helion_host::map<helion_host::result<A>, helion_host::name<helion_host::element_t<A>>>(a); \
   }
 HELION_MSL_ARITHMETIC(+, add)

@@ -3,20 +3,20 @@
 
 #include "vector.h"
 
-#define HELION_MSL_VECTOR_TYPES(T)          \
-  using T##2 = metal::vec<T, 2>;            \
-  using T##3 = metal::vec<T, 3>;            \
-  using T##4 = metal::vec<T, 4>;            \
+#define HELION_MSL_VECTOR_TYPES(T)               \
+  using T##2 = metal::vec<T, 2>;                 \
+  using T##3 = metal::vec<T, 3>;                 \
+  using T##4 = metal::vec<T, 4>;                 \
   using packed_##T##2 = metal::packed_vec<T, 2>; \
   using packed_##T##3 = metal::packed_vec<T, 3>; \
   using packed_##T##4 = metal::packed_vec<T, 4>; \
-  namespace metal {                         \
-  using ::packed_##T##2;                    \
-  using ::packed_##T##3;                    \
-  using ::packed_##T##4;                    \
-  using ::T##2;                             \
-  using ::T##3;                             \
-  using ::T##4;                             \
+  namespace metal {                              \
+  using ::packed_##T##2;                         \
+  using ::packed_##T##3;                         \
+  using ::packed_##T##4;                         \
+  using ::T##2;                                  \
+  using ::T##3;                                  \
+  using ::T##4;                                  \
   }
 
 HELION_MSL_VECTOR_TYPES(bool)

@@ -4,12 +4,12 @@
 #include "../helion_host/base.h"
 #include "../helion_host/matrix.h"
 
-#define HELION_MSL_SIMD_TYPES_OF(T, N)       \
-  using simd_##T##N = metal::vec<T, N>;      \
-  using vector_##T##N = metal::vec<T, N>;    \
+#define HELION_MSL_SIMD_TYPES_OF(T, N)                \
+  using simd_##T##N = metal::vec<T, N>;               \
+  using vector_##T##N = metal::vec<T, N>;             \
   using simd_packed_##T##N = metal::packed_vec<T, N>; \
-  namespace simd {                           \
-  using ::T##N;                              \
+  namespace simd {                                    \
+  using ::T##N;                                       \
   }
 #define HELION_MSL_SIMD_TYPES(T) \
   HELION_MSL_SIMD_TYPES_OF(T, 2) \
@@ -26,11 +26,11 @@ HELION_MSL_SIMD_TYPES(float)
 #undef HELION_MSL_SIMD_TYPES
 #undef HELION_MSL_SIMD_TYPES_OF
 
-#define HELION_MSL_SIMD_MATRIX(T, C, R)           \
-  using simd_##T##C##x##R = metal::matrix<T, C, R>; \
+#define HELION_MSL_SIMD_MATRIX(T, C, R)               \
+  using simd_##T##C##x##R = metal::matrix<T, C, R>;   \
   using matrix_##T##C##x##R = metal::matrix<T, C, R>; \
-  namespace simd {                                \
-  using ::T##C##x##R;                             \
+  namespace simd {                                    \
+  using ::T##C##x##R;                                 \
   }
 #define HELION_MSL_SIMD_MATRICES(T, C) \
   HELION_MSL_SIMD_MATRIX(T, C, 2)      \
