@@ -66,7 +66,11 @@ MISTAKES = [
     ("out[i] = x.size(n)  # error", "known at translation", "ml.constexpr"),
     ("if n > 0:\n    v = 1\nout[i] = v  # error", "not assigned on every path", "line 4"),
     ("out[i] = v  # error\nv = 1", "used before it is assigned", "assign it first"),
-    ("for j in range(n):\n    last = j\nout[i] = last  # error", "not assigned on every path", "before the branch or loop"),
+    (
+        "for j in range(n):\n    last = j\nout[i] = last  # error",
+        "not assigned on every path",
+        "before the branch or loop",
+    ),
     ("for j in range(n):\n    pass\nout[i] = j  # error", "not assigned on every path", "before the branch or loop"),
     ("while n > i:\n    v = i\n    break\nout[0] = v  # error", "not assigned on every path", "assign it before"),
     ("for j in range(0, 10, 0):  # error\n    pass", "step of a range is 0", "not 0"),
@@ -124,7 +128,9 @@ def helper(value):
     return value
 
 
-@pytest.mark.parametrize(("body", "cause", "remedy"), MISTAKES, ids=[mistake[0].split("  #")[0][:40] for mistake in MISTAKES])
+@pytest.mark.parametrize(
+    ("body", "cause", "remedy"), MISTAKES, ids=[mistake[0].split("  #")[0][:40] for mistake in MISTAKES]
+)
 def test_mistakes_are_refused_where_they_stand(body, cause, remedy) -> None:
     indented = "".join(f"    {line}\n" for line in body.splitlines())
     text = PREFIX + indented

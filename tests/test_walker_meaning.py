@@ -26,12 +26,16 @@ def check(function, *args, grid=1, block_dims=1, rtol=0.0, atol=0.0, **keywords)
     reference.run(function, expected, grid, block_dims, keywords)
     for name, got, wanted in zip(function.__code__.co_varnames, launched, expected, strict=False):
         if isinstance(got, torch.Tensor):
-            torch.testing.assert_close(got, wanted, rtol=rtol, atol=atol, equal_nan=True, msg=lambda m, n=name: f"{n}: {m}")
+            torch.testing.assert_close(
+                got, wanted, rtol=rtol, atol=atol, equal_nan=True, msg=lambda m, n=name: f"{n}: {m}"
+            )
     return launched
 
 
 INTS = torch.tensor([-17, -8, -7, -3, -2, -1, 0, 1, 2, 3, 5, 8, 13, 31, 100, 2147483647], dtype=torch.int32)
-FLOATS = torch.tensor([-7.5, -3.0, -1.25, -0.5, -0.0, 0.0, 0.25, 1.0, 2.5, 3.5, 1e6, 1e-6, math.inf, -math.inf, math.nan, 9.0])
+FLOATS = torch.tensor(
+    [-7.5, -3.0, -1.25, -0.5, -0.0, 0.0, 0.25, 1.0, 2.5, 3.5, 1e6, 1e-6, math.inf, -math.inf, math.nan, 9.0]
+)
 
 
 # ---- Arithmetic ------------------------------------------------------------------------------------------------------
@@ -104,7 +108,15 @@ def powers(x, f, out, fout):
 
 def test_powers() -> None:
     x = torch.arange(-8, 8, dtype=torch.int32)
-    check(powers, x, torch.linspace(-3, 3, 16), torch.zeros(16, 5, dtype=torch.int32), torch.zeros(16, 4), block_dims=16, rtol=1e-5)
+    check(
+        powers,
+        x,
+        torch.linspace(-3, 3, 16),
+        torch.zeros(16, 5, dtype=torch.int32),
+        torch.zeros(16, 4),
+        block_dims=16,
+        rtol=1e-5,
+    )
 
 
 def shifts_and_bits(x, out):
@@ -214,7 +226,9 @@ def chains(x, log, out):
 
 
 def test_chained_comparisons_evaluate_each_operand_once() -> None:
-    launched = check(chains, INTS, torch.zeros(16, dtype=torch.int32), torch.zeros(16, 7, dtype=torch.bool), block_dims=16)
+    launched = check(
+        chains, INTS, torch.zeros(16, dtype=torch.int32), torch.zeros(16, 7, dtype=torch.bool), block_dims=16
+    )
     assert launched[1].tolist() == [1] * 16
 
 
@@ -636,7 +650,20 @@ def test_a_tensor_without_dimensions_is_read_by_its_name(flag) -> None:
     assert launched.tolist() == [5.0 if flag else 1.5, 2.5 + flag]
 
 
-DTYPES = [torch.bool, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.float16, torch.bfloat16, torch.float32]
+DTYPES = [
+    torch.bool,
+    torch.int8,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+    torch.uint8,
+    torch.uint16,
+    torch.uint32,
+    torch.uint64,
+    torch.float16,
+    torch.bfloat16,
+    torch.float32,
+]
 
 
 def copies(x, out):
@@ -767,7 +794,13 @@ def atomics(counts, fsum, x):
 
 
 def test_atomics() -> None:
-    check(atomics, torch.zeros(7, dtype=torch.int32), torch.zeros(1), torch.arange(32, dtype=torch.int32) * 5, block_dims=32)
+    check(
+        atomics,
+        torch.zeros(7, dtype=torch.int32),
+        torch.zeros(1),
+        torch.arange(32, dtype=torch.int32) * 5,
+        block_dims=32,
+    )
 
 
 # ---- Functions -------------------------------------------------------------------------------------------------------
