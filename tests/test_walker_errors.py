@@ -8,9 +8,7 @@ import pytest
 
 from helion_msl import TranslationError
 from helion_msl import language as ml
-from helion_msl.walker import SCALAR_TYPES
-from helion_msl.walker import TensorType
-from helion_msl.walker import translate
+from helion_msl.walker import SCALAR_TYPES, TensorType, translate
 
 ARGUMENTS = {
     "x": TensorType(SCALAR_TYPES["float32"], 1),
@@ -184,7 +182,7 @@ def test_errors_in_a_file_name_the_file_and_its_line() -> None:
 
 
 def test_what_is_no_function_is_refused() -> None:
-    for thing, phrase in ((lambda out: None, "lambda"), (print, "no Python function")):
+    for thing, phrase in ((lambda: None, "lambda"), (print, "no Python function")):
         with pytest.raises(TranslationError, match=phrase):
             translate(thing, {})
 

@@ -1,5 +1,7 @@
 """A kernel means what the same function means to CPython: both are executed and compared in every element."""
 
+# ruff: noqa: B007, B020, B023, PLC2401 - the loops, captures and names whose meaning is tested
+
 from __future__ import annotations
 
 import math
@@ -8,8 +10,7 @@ import pytest
 import torch
 
 from helion_msl import language as ml
-from helion_msl import metal_jit
-from helion_msl import reference
+from helion_msl import metal_jit, reference
 
 OFFSET = 7
 WEIGHTS = (0.5, 2.0, -1.0)
@@ -38,7 +39,7 @@ FLOATS = torch.tensor(
 )
 
 
-# ---- Arithmetic ------------------------------------------------------------------------------------------------------
+# ---- Arithmetic ----------------------------------------------------------------------------------------------------
 
 
 def floor_division(x, y, out):
@@ -192,7 +193,7 @@ def test_integers_widen_where_they_must() -> None:
     check(wide, torch.tensor([-5, 0, 7, 2**30], dtype=torch.int64), torch.zeros(4, 6, dtype=torch.int64), block_dims=4)
 
 
-# ---- Comparisons and truth -------------------------------------------------------------------------------------------
+# ---- Comparisons and truth -----------------------------------------------------------------------------------------
 
 
 def comparisons(s, u, w, out):
@@ -239,7 +240,7 @@ def operand_values(x, y, out, fout):
     out[i, 2] = x[i] and y[i] and 5
     out[i, 3] = (x[i] - 1) or (y[i] - 1) or 9
     fout[i, 0] = x[i] or 2.5
-    fout[i, 1] = 0 or x[i] and 1.5
+    fout[i, 1] = 0 or (x[i] and 1.5)
 
 
 def test_and_and_or_yield_an_operand() -> None:
@@ -274,7 +275,7 @@ def test_truth_of_floats() -> None:
     check(nan_truth, FLOATS, torch.zeros(16, 4, dtype=torch.int32), block_dims=16)
 
 
-# ---- Variables -------------------------------------------------------------------------------------------------------
+# ---- Variables -----------------------------------------------------------------------------------------------------
 
 
 def assigned_in_branches(x, out):
@@ -425,7 +426,7 @@ def test_assignment_expressions() -> None:
     check(walrus, INTS[:15], torch.zeros(15, dtype=torch.int32), block_dims=15)
 
 
-# ---- Loops -----------------------------------------------------------------------------------------------------------
+# ---- Loops ---------------------------------------------------------------------------------------------------------
 
 
 def ranges(n, step, out):
@@ -582,7 +583,7 @@ def test_a_value_carried_from_round_to_round() -> None:
     check(carried, INTS, torch.zeros(6, dtype=torch.int32))
 
 
-# ---- Tensors ---------------------------------------------------------------------------------------------------------
+# ---- Tensors -------------------------------------------------------------------------------------------------------
 
 
 def transpose(x, out):
@@ -732,7 +733,7 @@ def test_captured_variables_are_constants() -> None:
         assert check(kernel, torch.zeros(1))[0].item() == captured * 2
 
 
-# ---- Threads working together ----------------------------------------------------------------------------------------
+# ---- Threads working together --------------------------------------------------------------------------------------
 
 
 def reverse_in_threadgroup(x, out):
@@ -803,7 +804,7 @@ def test_atomics() -> None:
     )
 
 
-# ---- Functions -------------------------------------------------------------------------------------------------------
+# ---- Functions -----------------------------------------------------------------------------------------------------
 
 
 def float_functions(x, out):

@@ -11,6 +11,7 @@ import functools
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import _C, walker
+from ._walker.source import source_of_function
 from ._walker.types import BOOL, FLOAT32, INT32, INT64, ScalarType, TensorType
 from .errors import ArgumentError, TranslationError
 
@@ -33,8 +34,8 @@ def metal_jit(function: Callable[..., object]) -> MetalKernel:
     """Turn a Python function into a kernel.
 
     Launch it with ``kernel[grid, block_dims](*args)``. Tensors are read and written in place; ``bool``, ``int`` and
-    ``float`` arguments travel with the launch; parameters annotated ``ml.constexpr`` become part of the kernel, which is
-    compiled anew for each of their values.
+    ``float`` arguments travel with the launch; parameters annotated ``ml.constexpr`` become part of the kernel, which
+    is compiled anew for each of their values.
     """
     return MetalKernel(function)
 
@@ -68,6 +69,8 @@ class _Specialization:
 class MetalKernel:
     """A Python function that launches as a Metal kernel; made by :func:`metal_jit`."""
 
+    __name__: str
+
     def __init__(self, function: Callable[..., object]) -> None:
         functools.update_wrapper(self, function)
         self.fn = function
@@ -100,7 +103,7 @@ class MetalKernel:
 
         return launch
 
-    def __call__(self, *args: object, **keywords: object) -> None:
+    def __call__(self, *_: object, **__: object) -> None:
         """Refuse a call without a grid."""
         raise ArgumentError(f"say how many threads run: {self.__name__}[grid, block_dims](...)")
 
@@ -153,7 +156,7 @@ class MetalKernel:
         values = self._bind(args, keywords)
         return self._specialize(values, None if block_dims is None else _three(block_dims)).translation
 
-    # ---- Specialization --------------------------------------------------------------------------------------------------
+    # ---- Specialization --------------------------------------------------------------------------------------------
 
     def _bind(self, args: Sequence[object], keywords: dict[str, object] | None) -> Sequence[object]:
         """Return one value for each parameter, in order."""
@@ -201,7 +204,7 @@ class MetalKernel:
 
     def _read_source(self) -> None:
         """Parse the function, at its first use: decorating one costs nothing."""
-        source = walker.source_of_function(self.fn)
+        source = source_of_function(self.fn)
         namespace = walker.namespace_of(self.fn)
         self._dialect = walker.dialect_of(source.definition, namespace)
         used = {node.id for node in ast.walk(source.definition) if isinstance(node, ast.Name)}
@@ -308,7 +311,7 @@ def _key(value: object) -> object:
 def _constant(name: str, value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
-    if hasattr(value, "__index__"):
+    if hasattr(value, "__index__") and not _is_tensor(value):
         return value.__index__()
     raise ArgumentError(f"the constant `{name}` is a {type(value).__name__}; it must be a bool, an int or a float")
 

@@ -11,7 +11,7 @@ Import it as ``ml``::
         if i < out.size(0):
             out[i] = a * x[i] + y[i]
 
-Every name also works in plain Python, one thread at a time: :func:`helion_msl.reference.run` executes a kernel that way.
+Every name also works in plain Python, one thread at a time: :func:`helion_msl.reference.run` executes a kernel so.
 Outside of such a run, names that ask for a thread raise :class:`RuntimeError`.
 """
 
@@ -22,7 +22,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from . import language_math
-from .language_math import *  # noqa: F403 - the mathematical functions belong to this namespace
+from .language_math import *  # noqa: F403
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ inf = float("inf")
 nan = float("nan")
 pi = 3.141592653589793
 
-# ---- The thread that executes a kernel as plain Python ----------------------------------------------------------------
+# ---- The thread that executes a kernel as plain Python -------------------------------------------------------------
 
 _current = threading.local()
 
@@ -55,6 +55,7 @@ class Position:
         self.__doc__ = doc
 
     def __getitem__(self, axis: int) -> int:
+        """Return one coordinate."""
         return int(getattr(_thread(), self._attribute)[axis])
 
 
@@ -83,7 +84,7 @@ def __getattr__(name: str) -> int:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-# ---- Types -----------------------------------------------------------------------------------------------------------
+# ---- Types ---------------------------------------------------------------------------------------------------------
 
 
 class DType:
@@ -95,6 +96,7 @@ class DType:
         self.__doc__ = doc
 
     def __call__(self, value: float) -> Any:
+        """Convert a number."""
         if self.name == "bool":
             return bool(value)
         if self.name == "bfloat16":
@@ -138,7 +140,7 @@ bfloat16 = DType("bfloat16", "f", "The upper 16 bits of a float32; Metal's bfloa
 float32 = DType("float32", "f", "IEEE single precision; Metal's float.")
 
 
-class constexpr:  # noqa: N801 - used as an annotation, like a builtin type
+class constexpr:  # noqa: N801 - an annotation, like a builtin type
     """Annotates a parameter whose value becomes part of the kernel: ``BLOCK: ml.constexpr``."""
 
 
@@ -156,7 +158,7 @@ def bitcast(x: float, dtype: DType) -> Any:
     return struct.unpack("=" + dtype.format, struct.pack("=" + source, x))[0]
 
 
-# ---- Threadgroup memory and barriers -----------------------------------------------------------------------------------
+# ---- Threadgroup memory and barriers -------------------------------------------------------------------------------
 
 
 def threadgroup_array(shape: int | tuple[int, ...], dtype: DType) -> Any:
@@ -185,14 +187,14 @@ def simdgroup_barrier(memory: str = "threadgroup") -> None:
     _thread().exchange(None)
 
 
-# ---- Simdgroup operations: every thread of the simdgroup must reach the call -------------------------------------------
+# ---- Simdgroup operations: every thread of the simdgroup must reach the call ---------------------------------------
 
 
 def _lanes(value: Any) -> list[Any]:
     return list(_thread().exchange(value))
 
 
-def simd_sum(x: float) -> float:
+def simd_sum(x: float) -> Any:
     """Return the sum over the threads of the simdgroup."""
     return sum(_lanes(x))
 
@@ -245,12 +247,12 @@ def simd_xor(x: int) -> int:
     return result
 
 
-def simd_prefix_inclusive_sum(x: float) -> float:
+def simd_prefix_inclusive_sum(x: float) -> Any:
     """Return the sum over the lanes up to this one."""
     return sum(_lanes(x)[: simd_lane_index() + 1])
 
 
-def simd_prefix_exclusive_sum(x: float) -> float:
+def simd_prefix_exclusive_sum(x: float) -> Any:
     """Return the sum over the lanes below this one."""
     return sum(_lanes(x)[: simd_lane_index()])
 
@@ -307,7 +309,7 @@ def simd_shuffle_xor(x: float, mask: int) -> float:
     return _lanes(x)[simd_lane_index() ^ mask]  # type: ignore[no-any-return]
 
 
-# ---- Atomics: relaxed order; each returns the old value -------------------------------------------------------------------
+# ---- Atomics: relaxed order; each returns the old value ------------------------------------------------------------
 
 
 def _update(array: torch.Tensor, index: int | Sequence[int], change: Any) -> Any:

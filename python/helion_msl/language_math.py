@@ -1,8 +1,8 @@
 """The mathematical functions of :mod:`helion_msl.language`, with their plain-Python meaning.
 
 In a kernel they compute and return float32 (half and bfloat operands are widened), in Metal's ``precise`` variants; in
-plain Python they compute in double precision. Where Python's :mod:`math` raises for a value outside a function's domain,
-these return NaN or infinity, as Metal does.
+plain Python they compute in double precision. Where Python's :mod:`math` raises for a value outside a function's
+domain, these return NaN or infinity, as Metal does.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def rsqrt(x: float) -> float:
     return math.inf if x == 0 else 1 / sqrt(x)
 
 
-def pow(x: float, y: float) -> float:  # noqa: A001 - Metal's name
+def pow(x: float, y: float) -> float:  # noqa: A001
     """X to the power of y; NaN for a negative x with a fractional y."""
     try:
         return math.pow(x, y)

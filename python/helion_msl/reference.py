@@ -1,7 +1,7 @@
 """Executes a kernel as plain Python, one thread at a time: what a translated kernel must agree with.
 
-Elements of tensors are Python numbers here, so integers have no width and floats are double precision; stores round to the
-tensor's dtype. Slow: meant for tests and for stepping through a kernel with a debugger.
+Elements of tensors are Python numbers here, so integers have no width and floats are double precision; stores round to
+the tensor's dtype. Slow: meant for tests and for stepping through a kernel with a debugger.
 """
 
 from __future__ import annotations
@@ -11,15 +11,12 @@ import inspect
 import itertools
 import textwrap
 import threading
-from typing import TYPE_CHECKING
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import language
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from collections.abc import Iterator
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 SIMD_WIDTH = 32
 _PATIENCE = 60.0  # seconds until a barrier that some threads never reach is given up
@@ -29,19 +26,19 @@ _TOGETHER = ("barrier", "simd_", "threadgroup_array", "simdgroup_barrier")
 class Elements:
     """A tensor whose elements are Python numbers: ``x[i]`` is an int, a float or a bool."""
 
-    def __init__(self, tensor: Any) -> None:  # noqa: ANN401 - a torch tensor
+    def __init__(self, tensor: Any) -> None:
         self.tensor = tensor
 
-    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - an int or a tuple
+    def __getitem__(self, index: Any) -> Any:
         return self.tensor[index].item()
 
-    def __setitem__(self, index: Any, value: Any) -> None:  # noqa: ANN401
+    def __setitem__(self, index: Any, value: Any) -> None:
         self.tensor[index] = value
 
     def __len__(self) -> int:
         return len(self.tensor)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - size, stride, shape, numel, ndim
+    def __getattr__(self, name: str) -> Any:
         return getattr(self.tensor, name)
 
 

@@ -163,7 +163,7 @@ def namespace_of(function: Callable[..., object]) -> dict[str, object]:
 
 
 def dialect_of(definition: ast.FunctionDef, namespace: Mapping[str, object]) -> Dialect:
-    """Return the dialect of a function: Helion's uses names that nothing defines, such as ``tgid`` and ``static_cast``."""
+    """Return the dialect of a function: Helion's uses names that nothing defines, such as ``tgid``."""
     for node in ast.walk(definition):
         if isinstance(node, ast.Name) and node.id in MARKERS and node.id not in namespace:
             return "helion"

@@ -6,7 +6,8 @@
 ``ir``              the typed intermediate representation
 ``fold``            constructors that leave out what does nothing (``x * 1``, ``True and c``)
 ``parse_*``         Python AST to IR, one method for each node class; every error about the language is found here
-``intrinsics``      what ``helion_msl.language``, ``math`` and the builtins mean in IR
+``intrinsics``      what ``helion_msl.language``, ``math`` and the builtins mean in IR, with ``functions`` (of numbers),
+                    ``threads`` (positions, barriers, simdgroups), ``atomics`` and ``binding`` (of arguments)
 ``helion_dialect``  the language that Helion's own Metal backend emits
 ``infer``           repeats the parse until the types of all variables are stable
 ``scopes``          where C++ declares each variable

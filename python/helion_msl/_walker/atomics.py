@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from .. import language
 from . import fold, ir
+from .binding import bind
 from .types import FLOAT32, INT32, UINT32, VOID, PointerType
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ def _atomic(name: str) -> Callable[[ExpressionParser, ast.Call, dict[str, ast.ex
     msl, has_float = _OPERATIONS[name]
 
     def handle(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
-        from .intrinsics import bind
-
         bound = bind(parser, node, function)
         base = parser.value(bound["array"])
         if not isinstance(base, ir.TensorReference | ir.ThreadgroupArrayReference):

@@ -1,4 +1,4 @@
-"""Constructors of IR that leave out what does nothing: ``x * 1``, ``0 + x``, ``True and c``, a cast to the same type."""
+"""Constructors of IR that leave out what does nothing: ``x * 1``, ``0 + x``, ``True and c``, casts to the same type."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The language that Helion 1.5's own Metal backend emits.
 
 It is Python's grammar around C++ expressions: ``metal.precise.exp(x)`` for ``metal::precise::exp(x)``,
-``static_cast < float > x`` (a comparison chain, to Python) for a cast, ``tl.load(x + offset, mask, other=0)`` for masked
-memory accesses, ``helion_red.*`` for reductions. ``/`` and ``%`` are C++'s. Integers below 32 bits wrap at their own
+``static_cast < float > x`` (a comparison chain, to Python) for a cast, ``tl.load(x + offset, mask, other=0)`` for a
+masked access, ``helion_red.*`` for reductions. ``/`` and ``%`` are C++'s. Integers below 32 bits wrap at their own
 width, as torch's do, and a half meeting a literal float becomes a float, as in C++.
 """
 
@@ -14,7 +14,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from . import fold, ir, operators, values
-from .intrinsics import Function, apply
+from .functions import Function, apply
 from .parse_statements import StatementParser
 from .types import (
     BOOL,
@@ -103,7 +103,7 @@ class HelionParser(StatementParser):
 
     binary_operators = operators.CPP
 
-    # ---- Names and literals ----------------------------------------------------------------------------------------------
+    # ---- Names and literals ----------------------------------------------------------------------------------------
 
     def unknown_name(self, node: ast.Name) -> Value:
         """Return what a name without a Python object stands for in the dialect."""
@@ -127,7 +127,7 @@ class HelionParser(StatementParser):
             return ir.Constant(literal.value, FLOAT32, is_weak=False)
         return literal
 
-    # ---- Operators ---------------------------------------------------------------------------------------------------------
+    # ---- Operators -------------------------------------------------------------------------------------------------
 
     def visit_BinOp(self, node: ast.BinOp) -> Value:
         """Return an operator; ``tensor + offset`` is an address."""
@@ -197,7 +197,7 @@ class HelionParser(StatementParser):
             raise self.error(node, f"`{path}` is no type of Metal's")
         return found
 
-    # ---- Subscripts and calls ------------------------------------------------------------------------------------------------
+    # ---- Subscripts and calls --------------------------------------------------------------------------------------
 
     def visit_Subscript(self, node: ast.Subscript) -> Value:
         """Return a position or an element; subscripts that only add dimensions change nothing for one thread."""
@@ -281,7 +281,7 @@ class HelionParser(StatementParser):
         arguments = tuple(fold.convert(number, kind) for number, kind in zip(numbers, kinds, strict=True))
         return ir.Call(f"c10::metal::{name}", arguments, FLOAT32)
 
-    # ---- Memory --------------------------------------------------------------------------------------------------------------
+    # ---- Memory ----------------------------------------------------------------------------------------------------
 
     def _triton(self, node: ast.Call, name: str) -> Value:
         handlers: dict[str, tuple[tuple[str, ...], Callable[..., Value]]] = {
@@ -338,7 +338,7 @@ class HelionParser(StatementParser):
     def _where(self, node: ast.Call, condition: ast.expr, x: ast.expr, y: ast.expr) -> Value:
         return self.visit_IfExp(ast.copy_location(ast.IfExp(condition, x, y), node))
 
-    def _cast(self, node: ast.Call, input: ast.expr, dtype: ast.expr) -> Value:  # noqa: A002 - Triton's name
+    def _cast(self, node: ast.Call, input: ast.expr, dtype: ast.expr) -> Value:  # noqa: A002
         del node
         return self._converted(self.scalar(input), self._type(dtype))
 
@@ -347,7 +347,7 @@ class HelionParser(StatementParser):
         number = self.scalar(value)
         return number if dtype is None else self._converted(number, self._type(dtype))
 
-    # ---- Reductions ------------------------------------------------------------------------------------------------------------
+    # ---- Reductions ------------------------------------------------------------------------------------------------
 
     def _reduction(self, node: ast.Call, name: str) -> ir.Expression:
         prefix, _, kind = name.partition("_")

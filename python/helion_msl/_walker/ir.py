@@ -66,7 +66,7 @@ class Argument:
     Attributes:
         name: the name in Python, or a suggestion for one that the launch adds.
         type: a tensor or a scalar.
-        kind: ``"tensor"`` and ``"scalar"`` are passed by the caller; ``"size"`` and ``"stride"`` are read from a tensor.
+        kind: ``"tensor"`` and ``"scalar"`` are the caller's; ``"size"`` and ``"stride"`` are read from a tensor.
         parameter: the index of the Python parameter that it comes from.
         dimension: which size or stride.
         is_written: whether the kernel stores into the tensor.
@@ -88,7 +88,7 @@ class ThreadgroupArray:
     type: ThreadgroupArrayType
 
 
-# ---- Expressions -----------------------------------------------------------------------------------------------------
+# ---- Expressions ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True, eq=False)
@@ -284,7 +284,7 @@ Expression: TypeAlias = (
     | Symbol
 )
 
-# ---- Statements ------------------------------------------------------------------------------------------------------
+# ---- Statements ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True, eq=False)
@@ -379,7 +379,7 @@ class Kernel:
     comments: dict[int, str] = field(default_factory=dict)
 
 
-# ---- Questions about expressions -------------------------------------------------------------------------------------
+# ---- Questions about expressions -----------------------------------------------------------------------------------
 
 
 def operands(node: Expression) -> tuple[Expression, ...]:

@@ -90,9 +90,9 @@ def fold_constants(kind: type[ast.operator], left: ir.Expression, right: ir.Expr
         return None
     if kind is ast.LShift and isinstance(right.value, int) and right.value > 128:
         raise OperatorError("the result does not fit 64 bits")
-    if kind is ast.Pow and isinstance(left.value, int) and isinstance(right.value, int) and right.value > 128:
-        if left.value not in (-1, 0, 1):
-            raise OperatorError("the result does not fit 64 bits", "compute with floats: 2.0 ** n")
+    are_integers = isinstance(left.value, int) and isinstance(right.value, int)
+    if kind is ast.Pow and are_integers and right.value > 128 and left.value not in (-1, 0, 1):
+        raise OperatorError("the result does not fit 64 bits", "compute with floats: 2.0 ** n")
     try:
         value = _FOLDERS[kind](left.value, right.value)
     except KeyError:
@@ -120,13 +120,13 @@ def _same(operator_text: str, integers_only: bool = False) -> BinaryOperator:
     return build
 
 
+def _differ(left: ir.Expression, right: ir.Expression) -> ir.Expression:
+    return ir.Binary("!=", left, right, BOOL)
+
+
 def _bitwise(operator_text: str) -> BinaryOperator:
     # On truth values C++'s `&` yields an int; the logical operator has the same value and the right type.
-    on_bools = {
-        "&": fold.logical_and,
-        "|": fold.logical_or,
-        "^": lambda left, right: ir.Binary("!=", left, right, BOOL),
-    }[operator_text]
+    on_bools = {"&": fold.logical_and, "|": fold.logical_or, "^": _differ}[operator_text]
     on_integers = _same(operator_text, integers_only=True)
 
     def build(left: ir.Expression, right: ir.Expression) -> ir.Expression:

@@ -1,4 +1,4 @@
-"""What both halves of the parser share: the state of one pass over a function, names, arguments, temporaries, errors."""
+"""What both halves of the parser share: the state of one pass, names, arguments, temporaries, errors."""
 
 # ruff: noqa: N802 - the visitors are named after the classes of the ast module
 
@@ -12,7 +12,7 @@ from . import fold, ir, operators, values
 from .types import BOOL, INT32, INT64, ScalarType, TensorType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..errors import TranslationError
     from .infer import Variables
@@ -72,7 +72,7 @@ class ParserBase:
             raise self.error(self.source.definition, f"the constant {name} = {described} does not fit 64 bits")
         return values.PythonObject(described)
 
-    # ---- Errors --------------------------------------------------------------------------------------------------------
+    # ---- Errors ----------------------------------------------------------------------------------------------------
 
     def error(self, node: ast.AST, cause: str, remedy: str = "") -> TranslationError:
         """Return the error that points at a node."""
@@ -82,7 +82,7 @@ class ParserBase:
         """Give the place of a node to an error of the operator tables."""
         return self.source.error(node, error.cause, error.remedy)
 
-    # ---- Names ---------------------------------------------------------------------------------------------------------
+    # ---- Names -----------------------------------------------------------------------------------------------------
 
     def visit_Name(self, node: ast.Name) -> Value:
         """Return what a name stands for: a local variable, a parameter, or an object around the function."""
@@ -146,7 +146,7 @@ class ParserBase:
             raise self.error(node, "a tensor outside the kernel cannot be read in it", "pass it as an argument")
         return values.PythonObject(value)
 
-    # ---- Arguments that the launch adds ---------------------------------------------------------------------------------
+    # ---- Arguments that the launch adds ----------------------------------------------------------------------------
 
     def size_of(self, tensor: ir.TensorReference, dimension: int) -> ir.Expression:
         """Return the size of a dimension: a constant where it is fixed, else an argument that the launch fills."""
@@ -177,7 +177,7 @@ class ParserBase:
             self.arguments.append(argument)
         return ir.ArgumentRead(argument, self.index_type, is_non_negative=kind == "size")
 
-    # ---- Values that an expression needs twice ---------------------------------------------------------------------------
+    # ---- Values that an expression needs twice ---------------------------------------------------------------------
 
     def kept(self, node: ast.AST, value: ir.Expression, name: str = "value") -> tuple[ir.Expression, ir.Expression]:
         """Return a value twice: to be evaluated first, and to be used again; itself where nothing is gained."""

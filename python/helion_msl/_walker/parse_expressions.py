@@ -47,7 +47,7 @@ class ExpressionParser(ParserBase):
 
     refused: ClassVar[dict[type[ast.AST], tuple[str, str]]] = REFUSED_EXPRESSIONS
 
-    # ---- Ways in -------------------------------------------------------------------------------------------------------
+    # ---- Ways in ---------------------------------------------------------------------------------------------------
 
     def value(self, node: ast.expr) -> Value:
         """Return what an expression stands for."""
@@ -106,7 +106,7 @@ class ExpressionParser(ParserBase):
             return int(number.value)
         raise self.error(node, f"{what} must be known at translation", "use a literal or an ml.constexpr parameter")
 
-    # ---- Literals, tuples, attributes -----------------------------------------------------------------------------------
+    # ---- Literals, tuples, attributes ------------------------------------------------------------------------------
 
     def visit_Constant(self, node: ast.Constant) -> Value:
         """Return a literal."""
@@ -161,7 +161,7 @@ class ExpressionParser(ParserBase):
 
     def _object_attribute(self, node: ast.Attribute, owner: object) -> Value:
         from .. import language
-        from .intrinsics import THREAD_VALUES
+        from .threads import THREAD_VALUES
 
         if owner is language and node.attr in THREAD_VALUES:
             return self.position(THREAD_VALUES[node.attr], None)
@@ -200,7 +200,7 @@ class ExpressionParser(ParserBase):
             bound = 32
         return ir.Position(kind, axis, self.index_type, bound)
 
-    # ---- Operators -------------------------------------------------------------------------------------------------------
+    # ---- Operators -------------------------------------------------------------------------------------------------
 
     def visit_BinOp(self, node: ast.BinOp) -> Value:
         """Return an operator with two operands."""
@@ -310,12 +310,12 @@ class ExpressionParser(ParserBase):
             if isinstance(literal, ir.Constant) and literal.is_weak and other is not BOOL:
                 if other.is_float and fold.is_exact(float(literal.value), other):
                     return other
-                if other.is_integer and not isinstance(literal.value, float):
-                    if other.minimum <= literal.value <= other.maximum:
-                        return other
+                is_whole = other.is_integer and not isinstance(literal.value, float)
+                if is_whole and other.minimum <= literal.value <= other.maximum:
+                    return other
         return join(left_type, right_type)
 
-    # ---- Comparisons and conditions --------------------------------------------------------------------------------------
+    # ---- Comparisons and conditions --------------------------------------------------------------------------------
 
     def visit_Compare(self, node: ast.Compare) -> Value:
         """Return a comparison; a chain is a conjunction that evaluates each operand at most once."""
@@ -343,9 +343,9 @@ class ExpressionParser(ParserBase):
             return self._identity(node, isinstance(kind, ast.Is), left, right)
         if isinstance(kind, ast.In | ast.NotIn):
             return self._membership(node, isinstance(kind, ast.In), left_node, left, right)
-        if isinstance(left, PythonObject) and isinstance(right, PythonObject):
-            if isinstance(kind, ast.Eq | ast.NotEq):
-                return ir.Constant((left.value == right.value) is isinstance(kind, ast.Eq), BOOL)
+        are_objects = isinstance(left, PythonObject) and isinstance(right, PythonObject)
+        if are_objects and isinstance(kind, ast.Eq | ast.NotEq):
+            return ir.Constant((left == right) is isinstance(kind, ast.Eq), BOOL)
         operands = (self.as_scalar(left_node, left), self.as_scalar(right_node, right))
         try:
             return self.in_order(node, operands, functools.partial(operators.compare, type(kind)))
@@ -393,12 +393,12 @@ class ExpressionParser(ParserBase):
         """Record an assignment to a name; implemented with the statements."""
         raise NotImplementedError
 
-    # ---- Subscripts and calls --------------------------------------------------------------------------------------------
+    # ---- Subscripts and calls --------------------------------------------------------------------------------------
 
     def visit_Subscript(self, node: ast.Subscript) -> Value:
         """Return an element of a tensor, an array, a tuple or a position."""
         from ..language import Position
-        from .intrinsics import POSITIONS
+        from .threads import POSITIONS
 
         owner = self.value(node.value)
         if isinstance(owner, ir.TensorReference | ir.ThreadgroupArrayReference):

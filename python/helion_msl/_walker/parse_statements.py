@@ -94,7 +94,7 @@ class StatementParser(ExpressionParser):
         """Append a statement to the current block."""
         self._body.append(statement)
 
-    # ---- Assignments -----------------------------------------------------------------------------------------------------
+    # ---- Assignments -----------------------------------------------------------------------------------------------
 
     def visit_Assign(self, node: ast.Assign) -> None:
         """``a = b = value``, with names, elements or tuples as targets."""
@@ -196,13 +196,13 @@ class StatementParser(ExpressionParser):
         if not isinstance(base, ir.TensorReference | ir.ThreadgroupArrayReference):
             raise self.error(target, f"{values.describe(base)} has no elements to assign", "store into a tensor")
         number = self.as_scalar(target, value)
-        if isinstance(number.type, ScalarType) and number.type.is_float and not base.type.dtype.is_float:
-            if not (isinstance(number, ir.Constant) and float(number.value).is_integer()):
-                raise self.error(
-                    target,
-                    f"a {number.type} is stored into elements of {base.type.dtype}",
-                    f"say how to round: int(value) drops the fraction, ml.{base.type.dtype}(value) converts",
-                )
+        loses_fraction = operators.scalar_type(number).is_float and not base.type.dtype.is_float
+        if loses_fraction and not (isinstance(number, ir.Constant) and float(number.value).is_integer()):
+            raise self.error(
+                target,
+                f"a {number.type} is stored into elements of {base.type.dtype}",
+                f"say how to round: int(value) drops the fraction, ml.{base.type.dtype}(value) converts",
+            )
         element = self.element(target, base)
         if any(ir.has_effect(index) for index in element.indices) and not ir.is_simple(number):
             # Python computes the value first.
@@ -253,7 +253,7 @@ class StatementParser(ExpressionParser):
             self._assign(node.target, node.target.id, self.assigned_value(node.value, [node.target]))
 
     def _annotation(self, node: ast.expr) -> ScalarType:
-        from .intrinsics import scalar_type_of
+        from .binding import scalar_type_of
 
         found = scalar_type_of(self.value(node))
         if found is None:
@@ -290,7 +290,7 @@ class StatementParser(ExpressionParser):
             )
         self.store(node, element, number, None)
 
-    # ---- Branches and jumps ----------------------------------------------------------------------------------------------
+    # ---- Branches and jumps ----------------------------------------------------------------------------------------
 
     def visit_If(self, node: ast.If) -> None:
         """``if``; a test that is known at translation leaves only the branch taken."""
@@ -346,7 +346,7 @@ class StatementParser(ExpressionParser):
             return
         raise self.error(node, f"{values.describe(value)} does nothing as a statement")
 
-    # ---- Loops -----------------------------------------------------------------------------------------------------------
+    # ---- Loops -----------------------------------------------------------------------------------------------------
 
     def visit_While(self, node: ast.While) -> None:
         """``while`` with an optional ``else``."""
@@ -368,7 +368,7 @@ class StatementParser(ExpressionParser):
     def _loop_body(
         self, node: ast.For | ast.While
     ) -> tuple[list[ir.Statement], list[set[str] | None], ir.Variable | None]:
-        """Parse the body of a loop; return it, the names assigned at each ``break``, and the flag that ``else`` tests."""
+        """Return a loop's body, the names assigned at each ``break`` in it, and the flag that its ``else`` tests."""
         flag = None
         if node.orelse and any(isinstance(part, ast.Break) for part in ast.walk(node)):
             flag = ir.Variable("completed", BOOL, self.source.line(node), is_temporary=True)
@@ -431,7 +431,7 @@ class StatementParser(ExpressionParser):
         owned = id(node) in self._loop_owned
         before = set(self.assigned or ())
         rises = ir.is_positive(step)
-        non_negative = (ir.is_non_negative(start) and rises) or self._falls_to_zero(start, stop, step)
+        non_negative = (ir.is_non_negative(start) and rises) or self._falls_to_zero(stop, step)
         line = self.source.line(node)
         counter = self.variables.counter(node, name, counter_type, non_negative, line)
         counter.is_loop_owned = owned
@@ -489,6 +489,6 @@ class StatementParser(ExpressionParser):
         return INT64 if len(limits) == 2 and not INT32.minimum <= sum(limits) <= INT32.maximum else scalar
 
     @staticmethod
-    def _falls_to_zero(start: ir.Expression, stop: ir.Expression, step: ir.Expression) -> bool:
+    def _falls_to_zero(stop: ir.Expression, step: ir.Expression) -> bool:
         falls = isinstance(step, ir.Constant) and step.value < 0
         return falls and isinstance(stop, ir.Constant) and stop.value >= -1

@@ -1,9 +1,9 @@
 """MSL helpers that combine values of several threads.
 
-A reduction group is a run of ``span`` threads with consecutive lanes. Up to 32 it lies inside one simdgroup and is folded
-by shuffles; above, it is a whole number of simdgroups, each of which leaves its part in threadgroup memory and then folds
-all parts, so that every thread has the result after two barriers. The first barrier keeps a call in a loop from
-overwriting parts that other threads still read.
+A reduction group is a run of ``span`` threads with consecutive lanes. Up to 32 it lies inside one simdgroup and is
+folded by shuffles; above, it is a whole number of simdgroups, each of which leaves its part in threadgroup memory and
+then folds all parts, so that every thread has the result after two barriers. The first barrier keeps a call in a loop
+from overwriting parts that other threads still read.
 
 All threads of the groups must reach the call. NaN wins in maximum and minimum; among equal extremes the lowest index.
 """
@@ -25,10 +25,12 @@ inline T simd_shuffle_xor(T x, uint mask) {
   return metal::simd_shuffle_xor(x, ushort(mask));
 }
 inline long simd_shuffle_xor(long x, uint mask) {
-  return as_type<long>(uint2(metal::simd_shuffle_xor(wide(x).x, ushort(mask)), metal::simd_shuffle_xor(wide(x).y, ushort(mask))));
+  ushort lanes = ushort(mask);
+  return as_type<long>(uint2(metal::simd_shuffle_xor(wide(x).x, lanes), metal::simd_shuffle_xor(wide(x).y, lanes)));
 }
 inline ulong simd_shuffle_xor(ulong x, uint mask) {
-  return as_type<ulong>(uint2(metal::simd_shuffle_xor(wide(x).x, ushort(mask)), metal::simd_shuffle_xor(wide(x).y, ushort(mask))));
+  ushort lanes = ushort(mask);
+  return as_type<ulong>(uint2(metal::simd_shuffle_xor(wide(x).x, lanes), metal::simd_shuffle_xor(wide(x).y, lanes)));
 }""",
 }
 for _name in ("simd_shuffle", "simd_shuffle_up", "simd_shuffle_down", "simd_broadcast"):
@@ -103,8 +105,8 @@ inline T simd_{name}(T value) {{
 }}
 {_native(name)}"""
         snippets[f"threadgroup_{name}"] = f"""
-// Over groups of `span` threads, a multiple of 32 up to 1024; `parts` holds span / 32 values for this group, `index` counts
-// the threads of the group.
+// Over groups of `span` threads, a multiple of 32 up to 1024; `parts` holds span / 32 values for this group, `index`
+// counts the threads of the group.
 template <typename T>
 inline T threadgroup_{name}(threadgroup T* parts, T value, uint index, uint span) {{
   T part = simd_{name}(value);
@@ -164,7 +166,8 @@ inline I simd_{name}(T value, I index) {{
 }}"""
         snippets[f"threadgroup_{name}"] = f"""
 template <typename T, typename I>
-inline I threadgroup_{name}(threadgroup T* parts, threadgroup I* indices, T value, I index, uint thread_index, uint span) {{
+inline I threadgroup_{name}(
+    threadgroup T* parts, threadgroup I* indices, T value, I index, uint thread_index, uint span) {{
   {name}_step(value, index, 32);
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
   if (thread_index % 32 == 0) {{

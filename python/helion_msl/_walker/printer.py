@@ -168,7 +168,7 @@ class Printer:
             head += [helpers, ""]
         return "\n".join([*head, *self._signature(), *self._top(), *body, "}", ""])
 
-    # ---- Primitives ----------------------------------------------------------------------------------------------------
+    # ---- Primitives ------------------------------------------------------------------------------------------------
 
     def line(self, text: str, python_line: int = 0) -> None:
         """Write one line, which stands for a line of the Python source."""
@@ -222,7 +222,7 @@ class Printer:
         """Return expressions separated by commas."""
         return ", ".join(self.text(node, ASSIGNMENT) for node in nodes)
 
-    # ---- Around the body -----------------------------------------------------------------------------------------------
+    # ---- Around the body -------------------------------------------------------------------------------------------
 
     def _signature(self) -> list[str]:
         parameters = []
@@ -253,7 +253,7 @@ class Printer:
             lines.append(f"{_INDENT}threadgroup {array.type.dtype.msl} {self._array_names[id(array)]}{sizes};")
         return lines
 
-    # ---- Statements ----------------------------------------------------------------------------------------------------
+    # ---- Statements ------------------------------------------------------------------------------------------------
 
     def _block(self, statements: list[ir.Statement]) -> None:
         for index, statement in enumerate(statements):
@@ -348,7 +348,7 @@ class Printer:
     def _print_Jump(self, node: ir.Jump) -> None:
         self.line(f"{node.keyword};", node.line)
 
-    # ---- Expressions: each returns the text and how tightly it binds -----------------------------------------------------
+    # ---- Expressions: each returns the text and how tightly it binds -----------------------------------------------
 
     def _text_Constant(self, node: ir.Constant) -> tuple[str, int]:
         if node.name is not None and self._keeps_name(node):
@@ -404,17 +404,18 @@ class Printer:
     def _text_Binary(self, node: ir.Binary) -> tuple[str, int]:
         own = PRECEDENCE[node.operator]
         is_shift = node.operator in ("<<", ">>")
-        if node.type is BOOL and isinstance(node.left, ir.Position) and isinstance(node.right, ir.Constant):
+        left, right = node.left, node.right
+        if isinstance(left, ir.Position) and isinstance(right, ir.Constant) and node.type is BOOL and right.value >= 0:
             # As unsigned numbers they compare alike, where the constant is not negative.
-            if node.right.value >= 0:
-                return f"{self._position(node.left)} {node.operator} {self.text(node.right, own + 1)}", own
-        left, right = (node.left, node.right) if is_shift else self.pair(node.left, node.right)
+            return f"{self._position(left)} {node.operator} {self.text(right, own + 1)}", own
+        if not is_shift:
+            left, right = self.pair(left, right)
         return f"{self._operand(left, node, own)} {node.operator} {self._operand(right, node, own + 1)}", own
 
     def _operand(self, node: ir.Expression, parent: ir.Binary, precedence: int) -> str:
-        if isinstance(node, ir.Binary) and node.operator != parent.operator:
-            if parent.operator in _LOOSE or (parent.operator == "||" and node.operator == "&&"):
-                precedence = ATOM
+        operator = node.operator if isinstance(node, ir.Binary) else parent.operator
+        if operator != parent.operator and (parent.operator in _LOOSE or (parent.operator, operator) == ("||", "&&")):
+            precedence = ATOM
         return self.text(node, precedence)
 
     def _text_Conditional(self, node: ir.Conditional) -> tuple[str, int]:

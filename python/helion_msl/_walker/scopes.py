@@ -1,10 +1,10 @@
 """Where C++ declares each variable.
 
-Python has one scope for a function, C++ one for each block. A variable is declared in the innermost block that holds all
-of its uses: with its first assignment where that stands directly in the block, otherwise in front of the statement that
-uses it first. The parser has made sure that every use follows an assignment on all paths, so a variable whose uses all
-lie in a loop's body carries nothing from one round to the next. Where its uses fall into several inner blocks, each of
-which assigns it before reading it, each block declares its own.
+Python has one scope for a function, C++ one for each block. A variable is declared in the innermost block that holds
+all of its uses: with its first assignment where that stands directly in the block, otherwise in front of the statement
+that uses it first. The parser has made sure that every use follows an assignment on all paths, so a variable whose uses
+all lie in a loop's body carries nothing from one round to the next. Where its uses fall into several inner blocks, each
+of which assigns it before reading it, each block declares its own.
 
 A variable that is never read is dropped with its assignments, where these have no effect of their own.
 """

@@ -49,7 +49,7 @@ class Source:
 
     @property
     def short_filename(self) -> str | None:
-        """The file without its directory, for ``#line``: the text of a kernel must not depend on where it was checked out."""
+        """The file without its directory, for ``#line``: a kernel's text must not depend on where the file stands."""
         return Path(self.filename).name if self.filename else None
 
     def error(self, node: ast.AST, cause: str, remedy: str = "") -> TranslationError:

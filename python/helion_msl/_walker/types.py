@@ -152,8 +152,8 @@ def _integer_holding(left: ScalarType, right: ScalarType) -> ScalarType:
 def promote(left: ScalarType, right: ScalarType) -> ScalarType:
     """Return the type in which an arithmetic operator computes.
 
-    Integers compute in the narrowest of int32, uint32, int64, uint64 that holds both types' values (int64 for int64 with
-    uint64); a float and an integer compute in the float's type; two different floats in float32.
+    Integers compute in the narrowest of int32, uint32, int64, uint64 that holds both types' values (int64 where none
+    does); a float and an integer compute in the float's type; two different floats in float32.
     """
     if left.is_float or right.is_float:
         if not right.is_float:

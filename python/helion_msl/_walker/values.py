@@ -1,4 +1,4 @@
-"""What an expression of the source can be beside IR: Python objects, tuples and tensors' methods, known at translation."""
+"""What an expression of the source can be beside IR, known at translation: Python objects, tuples, methods."""
 
 from __future__ import annotations
 
