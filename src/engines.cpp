@@ -9,15 +9,13 @@ Engine &engine_for(DeviceKind device) {
 }
 
 DeviceKind default_device() {
-  static const DeviceKind device = [] {
-    try {
-      metal_engine();
-      return DeviceKind::mps;
-    } catch (const EngineUnavailableError &) {
-      return DeviceKind::cpu;
-    }
-  }();
-  return device;
+  // Asked again after a refusal: torch, whose stream the Metal engine runs on, may be imported by then.
+  try {
+    metal_engine();
+    return DeviceKind::mps;
+  } catch (const EngineUnavailableError &) {
+    return DeviceKind::cpu;
+  }
 }
 
 }  // namespace helion_msl
