@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := pyproject.toml CMakeLists.txt README.md constraints.txt \
   $(shell find src python -type f -not -path '*/__pycache__/*' 2>/dev/null)
 
-.PHONY: demo test bench lint types docs wheel format wall-declarations clean
+.PHONY: demo test bench lint types docs wheel format wall-compile wall-declarations wall-link clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/masked_copy.py
@@ -42,6 +42,18 @@ docs: $(VENV)/.tools
 
 wheel: $(VENV)/.tools
 	$(BIN)/python -m build --wheel --outdir dist
+
+$(VENV)/.mac-tools: scripts/mac_build/requirements.txt | $(INSTALLED)
+	$(BIN)/python -m pip install --quiet -r $<
+	touch $@
+
+# The wheel for the Mac, built here, into build/mac/dist.
+wall-compile: $(VENV)/.mac-tools
+	PYTHONPATH=scripts $(BIN)/python -m mac_build.wall_compile
+
+# Every symbol that the extension in that wheel takes from elsewhere, against the libraries that export them.
+wall-link: wall-compile
+	PYTHONPATH=scripts $(BIN)/python -m mac_build.wall_link
 
 # What the engine declares of Apple's frameworks, against PyObjC's macOS wheels.
 wall-declarations: $(INSTALLED)

@@ -49,8 +49,8 @@ class MetalEngine final : public Engine {
   bool is_paravirtual() const { return is_paravirtual_; }
   void set_commit_every(std::uint32_t launches) { commit_every_.store(launches, std::memory_order_relaxed); }
   std::uint32_t commit_every() const { return commit_every_.load(std::memory_order_relaxed); }
-  void set_labels(bool enabled) { has_labels_.store(enabled, std::memory_order_relaxed); }
-  bool has_labels() const { return has_labels_.load(std::memory_order_relaxed); }
+  void set_labels(bool wanted) { are_labels_wanted_.store(wanted, std::memory_order_relaxed); }
+  void set_capturing(bool capturing) { is_capturing_.store(capturing, std::memory_order_relaxed); }
 
   // One region at a time: throws LaunchError while another is open.
   std::shared_ptr<GpuTimeRegion> begin_gpu_time();
@@ -63,6 +63,7 @@ class MetalEngine final : public Engine {
   void encode(MetalStream &stream, const MetalKernel &kernel, std::span<const BoundArgument> arguments, MTLSize grid,
               MTLSize threads);
   void commit_stream(MetalStream &stream);
+  void close_region(const std::shared_ptr<GpuTimeRegion> &region);
   std::string archive_key(const std::string &expanded, const CompileRequest &request, const std::string &kernel) const;
 
   TorchMps torch_;
@@ -72,7 +73,8 @@ class MetalEngine final : public Engine {
   CommandBufferMonitor &monitor_;
   DiskCache archives_;
   std::atomic<std::uint32_t> commit_every_ = 64;
-  std::atomic<bool> has_labels_ = false;
+  std::atomic<bool> are_labels_wanted_ = false;
+  std::atomic<bool> is_capturing_ = false;
 
   std::mutex mutex_;                                   // never held while messages are sent
   std::vector<std::unique_ptr<MetalStream>> streams_;  // guarded by mutex_

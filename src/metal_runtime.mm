@@ -220,7 +220,8 @@ void MetalEngine::encode(MetalStream &stream, const MetalKernel &kernel, std::sp
   CommandBufferRecord &record = record_of_current_buffer(stream);
   const id<MTLComputeCommandEncoder> encoder = torch_.command_encoder(stream.stream);
   if (encoder == nil) throw LaunchError("torch's MPS stream has no command encoder");
-  const bool is_labeled = has_labels();
+  const bool is_labeled =
+      are_labels_wanted_.load(std::memory_order_relaxed) || is_capturing_.load(std::memory_order_relaxed);
   if (is_labeled) [encoder pushDebugGroup:kernel.label()];
   [encoder setComputePipelineState:kernel.state()];
   const std::vector<ArgumentInfo> &declared = kernel.info().arguments;
@@ -298,17 +299,24 @@ std::shared_ptr<GpuTimeRegion> MetalEngine::begin_gpu_time() {
     if (region_) throw LaunchError("the GPU time of another region is being measured; close that one first");
     region_ = region;
   }
-  commit();  // launches from before stay in buffers without the region
+  try {
+    commit();  // launches from before stay in buffers without the region
+  } catch (...) {
+    close_region(region);
+    throw;
+  }
   return region;
 }
 
 double MetalEngine::end_gpu_time(const std::shared_ptr<GpuTimeRegion> &region) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (region_ == region) region_ = nullptr;
-  }
+  close_region(region);
   synchronize();
   return region->total();
+}
+
+void MetalEngine::close_region(const std::shared_ptr<GpuTimeRegion> &region) {
+  const std::lock_guard lock(mutex_);
+  if (region_ == region) region_ = nullptr;
 }
 
 MetalEngine &the_metal_engine() {

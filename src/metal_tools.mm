@@ -78,7 +78,7 @@ void metal_begin_capture(const std::string &path) {
       }
     }
   });
-  engine.set_labels(true);
+  engine.set_capturing(true);
 }
 
 void metal_end_capture() {
@@ -96,7 +96,7 @@ void metal_end_capture() {
       [manager stopCapture];
     }
   });
-  engine.set_labels(false);
+  engine.set_capturing(false);
   if (failure) std::rethrow_exception(failure);
 }
 

@@ -1,0 +1,127 @@
+"""What a wheel for arm64 macOS must hold."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import email
+import hashlib
+import subprocess
+import tempfile
+import zipfile
+from pathlib import Path
+
+from mac_build import macho, system_symbols
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# What the extension loads at run time. torch is not among them: its entry points are found in the loaded image.
+LIBRARIES = {
+    system_symbols.METAL,
+    system_symbols.FOUNDATION,
+    system_symbols.CORE_FOUNDATION,
+    system_symbols.LIBOBJC,
+    system_symbols.LIBCXX,
+    system_symbols.LIBSYSTEM,
+}
+
+
+def package_files() -> set[str]:
+    """The files of the Python package in the source tree, as they must be in the wheel."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "python/helion_msl"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    return {name.removeprefix("python/") for name in listed}
+
+
+def name_problems(wheel: Path, tag: str) -> list[str]:
+    """What is wrong with the wheel's name."""
+    name, _version, *tags = wheel.stem.split("-")
+    if name != "helion_msl" or "-".join(tags) != tag:
+        return [f"the wheel is called {wheel.name}, its tag must be {tag}"]
+    return []
+
+
+def record_problems(archive: zipfile.ZipFile, info: str) -> list[str]:
+    """What is wrong with RECORD: every file of the archive stands in it, with its size and SHA-256."""
+    problems = []
+    rows = {row[0]: row[1:] for row in csv.reader(archive.read(f"{info}/RECORD").decode().splitlines())}
+    names = {name for name in archive.namelist() if not name.endswith("/")}
+    problems += [f"RECORD does not list {name}" for name in sorted(names - set(rows))]
+    problems += [f"RECORD lists {name}, which is not there" for name in sorted(set(rows) - names)]
+    for name in sorted(names & set(rows) - {f"{info}/RECORD"}):
+        content = archive.read(name)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+        if rows[name] != [f"sha256={digest}", str(len(content))]:
+            problems.append(f"RECORD has another hash or size of {name}")
+    return problems
+
+
+def metadata_problems(archive: zipfile.ZipFile, info: str, tag: str) -> list[str]:
+    """What is wrong with WHEEL and METADATA."""
+    problems = []
+    wheel = email.message_from_bytes(archive.read(f"{info}/WHEEL"))
+    if wheel.get_all("Tag") != [tag]:
+        problems.append(f"WHEEL has the tags {wheel.get_all('Tag')}, not [{tag!r}]")
+    if wheel["Root-Is-Purelib"] != "false":
+        problems.append(f"WHEEL says Root-Is-Purelib: {wheel['Root-Is-Purelib']}, but there is an extension")
+    metadata = email.message_from_bytes(archive.read(f"{info}/METADATA"))
+    expected = {
+        "Name": "helion-msl",
+        "License-Expression": "BSD-3-Clause",
+        "License-File": "LICENSE",
+        "Requires-Python": ">=3.10",
+    }
+    for field, value in expected.items():
+        if metadata[field] != value:
+            problems.append(f"METADATA says {field}: {metadata[field]}, not {value}")
+    if not any(requirement.startswith("torch") for requirement in metadata.get_all("Requires-Dist") or []):
+        problems.append("METADATA does not require torch")
+    return problems
+
+
+def extension_problems(archive: zipfile.ZipFile, name: str) -> list[str]:
+    """What is wrong with the extension itself."""
+    with tempfile.TemporaryDirectory() as directory:
+        image = macho.read_image(Path(archive.extract(name, directory)))
+    problems = []
+    if image.minimum_macos[:2] != (14, 0):
+        problems.append(f"{name} needs macOS {'.'.join(map(str, image.minimum_macos))}, it must run on 14.0")
+    if image.libraries != LIBRARIES:
+        extra = ", ".join(sorted(image.libraries - LIBRARIES)) or "none"
+        missing = ", ".join(sorted(LIBRARIES - image.libraries)) or "none"
+        problems.append(f"{name} loads other libraries than it must: not wanted {extra}; missing {missing}")
+    if "_PyInit__C" not in image.exports:
+        problems.append(f"{name} does not export PyInit__C")
+    return problems
+
+
+def problems_of(wheel: Path, *, is_stable: bool, version: tuple[int, int]) -> list[str]:
+    """Everything that is wrong with ``wheel``, one sentence each; empty where all is well.
+
+    Args:
+        wheel: the file.
+        is_stable: whether it must be one for the stable ABI of Python 3.12, or one for ``version`` alone.
+        version: of the Python that built it.
+    """
+    python = f"cp{version[0]}{version[1]}"
+    tag = "cp312-abi3-macosx_14_0_arm64" if is_stable else f"{python}-{python}-macosx_14_0_arm64"
+    problems = name_problems(wheel, tag)
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if not name.endswith("/")}
+        (info,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
+        extensions = {name for name in names if name.endswith(".so")}
+        suffix = "abi3" if is_stable else f"cpython-{version[0]}{version[1]}-darwin"
+        expected = package_files() | {f"helion_msl/_C.{suffix}.so"}
+        expected |= {f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "licenses/LICENSE")}
+        problems += [f"{name} is missing" for name in sorted(expected - names)]
+        problems += [f"{name} does not belong there" for name in sorted(names - expected)]
+        problems += record_problems(archive, info)
+        problems += metadata_problems(archive, info, tag)
+        for name in extensions:
+            problems += extension_problems(archive, name)
+    return problems
