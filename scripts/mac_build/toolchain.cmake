@@ -13,6 +13,7 @@ set(CMAKE_AR "${HELION_MSL_CROSS_TOOLS}/ar" CACHE FILEPATH "")
 set(CMAKE_RANLIB "${HELION_MSL_CROSS_TOOLS}/ranlib" CACHE FILEPATH "")
 # Nothing here has a run-time search path to change.
 set(CMAKE_INSTALL_NAME_TOOL true CACHE FILEPATH "")
+set(CMAKE_STRIP true CACHE FILEPATH "")  # the linker has left out local symbols already
 
 # The frameworks exist as stubs that are made from what is linked, so test programs stay unlinked.
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
