@@ -46,8 +46,10 @@ def read_image(path: Path, *, with_strings: bool = False) -> Image:
     defined = {symbol.name for symbol in image.exported_symbols}
     imports: dict[str, str | None] = {}
     for symbol in image.imported_symbols:
-        if symbol.name in defined:
-            continue  # a definition of its own that it shares with other images, such as a type's vtable
+        # Only the symbol table's: the table of weak bindings also names definitions of the image's own, such as the
+        # type information of exceptions, that any other image's might replace.
+        if symbol.name in defined or symbol.origin != lief.MachO.Symbol.ORIGIN.SYMTAB:
+            continue
         # Two-level name space: the high byte is the place of the library among the load commands, from 1.
         ordinal = (symbol.description >> 8) & 0xFF
         imports[str(symbol.name)] = str(libraries[ordinal - 1]) if 1 <= ordinal <= len(libraries) else None
