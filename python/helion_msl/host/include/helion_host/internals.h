@@ -2,7 +2,18 @@
 // define overloads of their own with.
 #pragma once
 
+#include "integer.h"
 #include "simdgroup.h"
+
+namespace helion_host {
+
+// Unlike metal::simd_xor, what lies below it takes floats too, by their bits.
+template <class T>
+HELION_MSL_FUNC T simd_xor_of_bits(T x) {
+  return bit_cast<T>(metal::simd_xor(bit_cast<unsigned_t<T>>(x)));
+}
+
+}  // namespace helion_host
 
 #define __METAL_FAST_MATH__ 1
 #define __METAL_PRECISE_MATH__ 0
@@ -70,7 +81,7 @@
 #define __metal_simd_min(x) ::metal::simd_min(x)
 #define __metal_simd_product(x) ::metal::simd_product(x)
 #define __metal_simd_sum(x) ::metal::simd_sum(x)
-#define __metal_simd_xor(x) ::metal::simd_xor(x)
+#define __metal_simd_xor(x) ::helion_host::simd_xor_of_bits(x)
 #define __metal_simd_prefix_exclusive_product(x) ::metal::simd_prefix_exclusive_product(x)
 #define __metal_simd_prefix_exclusive_sum(x) ::metal::simd_prefix_exclusive_sum(x)
 #define __metal_simd_prefix_inclusive_product(x) ::metal::simd_prefix_inclusive_product(x)

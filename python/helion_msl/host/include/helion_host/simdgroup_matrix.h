@@ -81,7 +81,7 @@ struct simdgroup_matrix {
   vec<T, 2> elements_;
 };
 
-template <class T, int Cols, int Rows>
+template <class T, int Cols, int Rows = Cols>
 HELION_MSL_FUNC simdgroup_matrix<T, Cols, Rows> make_filled_simdgroup_matrix(T value) {
   simdgroup_matrix<T, Cols, Rows> result;
   result.thread_elements() = vec<T, 2>(value);
