@@ -44,6 +44,15 @@ def test_import_loads_neither_torch_nor_helion_nor_the_walker():
     assert loaded.isdisjoint({"torch", "helion", "numpy", "ast", "inspect", "subprocess", "ziglang"})
 
 
+def test_public_names_are_there():
+    # Helion's plug-in has tests of its own: Helion is an extra.
+    for name in set(helion_msl.__all__) - {"register_helion_backend"}:
+        assert getattr(helion_msl, name) is not None
+    assert set(helion_msl.__all__) <= set(dir(helion_msl))
+    with pytest.raises(AttributeError, match="module 'helion_msl' has no attribute 'lunch'"):
+        _ = helion_msl.lunch
+
+
 def test_version_is_that_of_the_distribution():
     import importlib.metadata
 
