@@ -161,10 +161,14 @@ class KernelFinder {
       fail(declaration.name, "the kernel '" + function.name + "' must return void");
     }
     read_function_attributes(declaration, function.host_name, &function.limits);
-    const std::size_t open = declaration.parameters;
-    for (const TokenRange &range : split_at_commas(tokens_, open + 1, tokens_.partner(open))) {
-      const bool is_void = range.end == range.begin + 1 && tokens_.is(range.begin, "void");
-      if (!range.empty() && !is_void) function.parameters.push_back(read_parameter(range));
+    try {
+      const std::size_t open = declaration.parameters;
+      for (const TokenRange &range : split_at_commas(tokens_, open + 1, tokens_.partner(open))) {
+        const bool is_void = range.end == range.begin + 1 && tokens_.is(range.begin, "void");
+        if (!range.empty() && !is_void) function.parameters.push_back(read_parameter(range));
+      }
+    } catch (const SourceError &refusal) {
+      function.refusal = refusal;
     }
     kernels_.functions.push_back(std::move(function));
   }
@@ -292,7 +296,7 @@ class KernelFinder {
   // The kernel template that an instantiation names: of the same name, best in the same namespace and with as many
   // parameters.
   std::size_t find_template(const Declaration &instantiation, std::size_t name, std::size_t first) const {
-    std::string scope = instantiation.scope;
+    std::string scope = tokens_.is(first, "::") ? "" : instantiation.scope;
     for (std::size_t at = first; at < name; ++at) scope += tokens_.text(at);
     std::size_t best = no_token;
     int best_score = -1;

@@ -1,6 +1,7 @@
 // The kernels of an MSL text: their names, parameters and attributes.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct KernelFunction {
   std::vector<KernelParameter> parameters;
   std::vector<std::string> limits;  // C++ expressions of attributes: see helion_host::limits
   std::string host_name;            // of [[host_name("...")]], or `name`
+  // Why the CPU cannot run it; where there is a reason, `parameters` is not complete.
+  std::optional<SourceError> refusal;
 };
 
 // An explicit instantiation of a kernel template.
@@ -40,7 +43,7 @@ struct Kernels {
   std::vector<KernelInstantiation> instantiations;
 };
 
-// Throws SourceError for a kernel that cannot run on the CPU, saying why.
+// Throws SourceError for what no kernel can be.
 Kernels find_kernels(const Tokens &tokens, const std::vector<Declaration> &declarations);
 
 // The index of the `void` that is the return type of the kernel declared by `declaration`; no_token where there is

@@ -110,7 +110,9 @@ class Scanner {
     std::set<std::string_view> mentioned;
     for (Entry &entry : entries_) {
       const bool is_requested = request_.name.empty() || entry.host_name == request_.name;
-      if (!is_requested && entries_.size() > max_kernels_per_library) continue;
+      const std::optional<SourceError> &refusal = kernels_.functions[entry.function].refusal;
+      if (is_requested && refusal) throw *refusal;
+      if (!is_requested && (refusal || entries_.size() > max_kernels_per_library)) continue;
       std::vector<TokenRange> roots = {declarations_[kernels_.functions[entry.function].declaration].range};
       if (!entry.arguments.empty()) roots.push_back(entry.arguments);
       entry.reached = calls_.reach(roots);
@@ -137,6 +139,11 @@ class Scanner {
   void rewrite_function(std::size_t index) {
     const KernelFunction &function = kernels_.functions[index];
     const Declaration &declaration = declarations_[function.declaration];
+    if (function.refusal) {
+      // Not the one that was asked for, and made of types that the headers do not have.
+      result_.edits.push_back({tokens_[declaration.range.begin].begin, tokens_[declaration.range.end - 1].end, ""});
+      return;
+    }
     rewrite_kernel_function(tokens_, declaration, result_.edits);
     rewrite_threadgroup_variables(tokens_, declaration, function_expression(function), result_.edits);
     const bool is_chosen = std::any_of(entries_.begin(), entries_.end(),

@@ -25,8 +25,8 @@ inline constexpr std::size_t max_kernels_per_library = 8;
 // offset in `source.flat()`.
 ScannedSource scan_msl(const MslSource &source, const CompileRequest &request);
 
-// The text that clang compiles for the MSL `text`, without what goes before and after it and without preprocessing: what
-// the rewriting does, for tests. Throws MetalCompileError or UnknownKernelError.
+// The text that clang compiles for the MSL `text`, without what goes before and after it and without preprocessing:
+// what the rewriting does, for tests. Throws MetalCompileError or UnknownKernelError.
 std::string rewrite_msl(const std::string &text);
 
 // Prefix of the symbol that a function constant without a value stands for in the object file.

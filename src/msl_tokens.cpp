@@ -19,9 +19,9 @@ bool is_identifier_part(char c) {
 }
 
 // `>>` is not among them: whether it shifts or closes two template argument lists is for the reader to decide.
-constexpr std::array<std::string_view, 25> long_punctuators = {
-    "<<=", "...", "->*", "::", "->", "<<", "<=", ">=", "==", "!=", "&&", "||", "+=",
-    "-=",  "*=",  "/=",  "%=", "&=", "|=", "^=", "++", "--", "##", ".*", "<:"};
+constexpr std::array<std::string_view, 24> long_punctuators = {
+    "<<=", "...", "->*", "::", "->", "<<", "<=", ">=", "==", "!=", "&&", "||",
+    "+=",  "-=",  "*=",  "/=", "%=", "&=", "|=", "^=", "++", "--", "##", ".*"};
 
 class Tokenizer {
  public:

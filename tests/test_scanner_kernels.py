@@ -64,6 +64,18 @@ FORMS = {
         "namespace n { using real = float; template <typename T> kernel void f(device T *x) { x[0] = 7; }\n"
         'template [[host_name("g")]] kernel decltype(f<real>) f<real>; }',
     ),
+    "template_named_from_the_global_namespace": (
+        "g",
+        "namespace n { template <typename T, ::metal::enable_if_t<::metal::is_same_v<T, float>, bool> = true>\n"
+        "kernel void f(device T *x) { x[0] = 7; } }\n"
+        'template [[host_name("g")]] kernel void ::n::f<float>(device float *x);',
+    ),
+    "template_by_typedef": (
+        "g",
+        "template <typename T> kernel void f(device T *x) { x[0] = 7; }\n"
+        "typedef decltype(f<float>) f_t;\n"
+        'template [[host_name("g")]] kernel f_t f<float>;',
+    ),
     "explicit_specialization": (
         "g",
         "template <typename T> kernel void f(device T *x) { x[0] = 1; }\n"
@@ -157,6 +169,19 @@ def test_many_instantiations_are_found_one_by_one(device):
     for n in (0, 39, 17):
         helion_msl.launch(source, [x], 1, 1, name=f"f{n}")
         assert x.item() == n
+
+
+def test_kernels_that_the_cpu_cannot_run_do_not_stop_others():
+    source = HEADER + (
+        "kernel void f(device float *x) { x[0] = 7; }\n"
+        "kernel void g(texture2d<float> t [[texture(0)]], device float *x) { x[0] = t.get_width(); }\n"
+        "kernel void h(device float *x, threadgroup float *t [[threadgroup(0)]]) { x[0] = t[0]; }\n"
+    )
+    x = torch.zeros(1)
+    helion_msl.launch(source, [x], 1, 1, name="f")
+    assert x.item() == 7
+    with pytest.raises(helion_msl.MetalCompileError, match="'t': threadgroup memory sized by the host"):
+        helion_msl.compile(source, name="h", device="cpu")
 
 
 def test_argument_table():
