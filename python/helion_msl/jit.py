@@ -43,11 +43,12 @@ def metal_jit(function: Callable[..., object]) -> MetalKernel:
 class _Specialization:
     """A translation, and how the arguments of a call become those of a launch."""
 
-    __slots__ = ("dimensions", "kernel", "positions", "translation")
+    __slots__ = ("dimensions", "kernels", "positions", "translation")
 
     def __init__(self, translation: walker.Translation) -> None:
         self.translation = translation
-        self.kernel: Any = None
+        # By device: on a Mac the same text serves mps and cpu tensors.
+        self.kernels: dict[str | None, _C.Kernel] = {}
         arguments = translation.arguments
         # The caller's arguments in order, then sizes and strides.
         self.positions = [argument.parameter for argument in arguments if argument.kind in ("tensor", "scalar")]
@@ -131,11 +132,12 @@ class MetalKernel:
         values = self._bind(args, keywords)
         dims = _three(block_dims)
         specialization = self._specialize(values, dims)
-        kernel = specialization.kernel
+        device = self._device(values)
+        kernel = specialization.kernels.get(device)
         if kernel is None:
             translation = specialization.translation
-            kernel = _C.compile(translation.msl, name=translation.name, device=self._device(values))
-            specialization.kernel = kernel
+            kernel = _C.compile(translation.msl, name=translation.name, device=device)
+            specialization.kernels[device] = kernel
         if callable(grid):
             grid = grid(dict(zip(self._names, values, strict=True)))
         kernel(specialization.launch_arguments(values), grid, block_dims)
