@@ -89,12 +89,15 @@ Arguments code_arguments(MathMode math_mode) {
   append(arguments, {"-fno-optimize-sibling-calls"});
   // The functions that lead to a barrier must be as convergent as the barrier: two calls of one, in the branches of an
   // `if`, would otherwise be joined before they are inlined.
-  append(arguments, {"-fconvergent-functions"});
+  append(arguments, {"-Xclang", "-fconvergent-functions"});
   // The code generator forgets that calls are convergent, and copies a barrier behind both branches of an `if`.
   append(arguments, {"-mllvm", "-disable-tail-duplicate", "-mllvm", "-disable-early-taildup", "-mllvm",
                      "-tail-dup-placement=false"});
 #if defined(__x86_64__)
   append(arguments, {"-march=native", "-Xclang", "-ffloat16-excess-precision=none"});
+#elif defined(__APPLE__)
+  // What every Mac with Apple silicon has; older clangs know no "native" here.
+  append(arguments, {"-mcpu=apple-m1"});
 #else
   append(arguments, {"-mcpu=native"});
 #endif

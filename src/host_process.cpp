@@ -18,7 +18,11 @@
 
 #include "errors.h"
 
+#if defined(__APPLE__)
+#include <crt_externs.h>
+#else
 extern char **environ;
+#endif
 
 namespace helion_msl {
 namespace {
@@ -32,9 +36,17 @@ constexpr std::array<std::string_view, 7> dropped_variables = {"CPATH=",
                                                                "CCC_OVERRIDE_OPTIONS=",
                                                                "CLANG_CONFIG_FILE_USER_DIR="};
 
+char **own_environment() {
+#if defined(__APPLE__)
+  return *_NSGetEnviron();  // environ(7): `environ` itself is for programs, not for bundles
+#else
+  return environ;
+#endif
+}
+
 std::vector<char *> child_environment() {
   std::vector<char *> variables;
-  for (char **variable = environ; *variable != nullptr; ++variable) {
+  for (char **variable = own_environment(); *variable != nullptr; ++variable) {
     const std::string_view text = *variable;
     const bool dropped = std::any_of(dropped_variables.begin(), dropped_variables.end(),
                                      [&](std::string_view prefix) { return text.starts_with(prefix); });

@@ -52,7 +52,7 @@ CallGraph::CallGraph(const Tokens &tokens, const std::vector<Declaration> &decla
       operators_.synchronizes |= node.synchronizes;
     }
   }
-  std::stable_sort(nodes_.begin(), nodes_.end(), [](const auto &a, const auto &b) { return a.first < b.first; });
+  std::sort(nodes_.begin(), nodes_.end(), [](const auto &a, const auto &b) { return a.first < b.first; });
 }
 
 CallGraph::Node CallGraph::read(TokenRange range) const {

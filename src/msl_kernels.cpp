@@ -251,40 +251,52 @@ class KernelFinder {
     }
   }
 
-  void read_instantiation(std::size_t index) {
-    const Declaration &declaration = declarations_[index];
-    std::size_t last = declaration.header.end;  // one after `f<float>`
-    if (declaration.parameters != no_token) {
-      last = declaration.parameters;
-    } else {
-      while (last > declaration.header.begin && tokens_.is(last - 1, "]")) last = tokens_.partner(last - 1);
+  // What `f<float>` in `template ... f<float>(...);` consists of.
+  struct NamedFunction {
+    std::size_t first;     // of its qualified name
+    std::size_t name;      // token
+    TokenRange arguments;  // between < and >
+    std::size_t end;       // one after
+  };
+
+  NamedFunction read_named_function(const Declaration &declaration) const {
+    NamedFunction named = {};
+    named.end = declaration.parameters != no_token ? declaration.parameters : declaration.header.end;
+    while (named.end > declaration.header.begin && tokens_.is(named.end - 1, "]")) {
+      named.end = tokens_.partner(named.end - 1);  // attributes behind the name
     }
-    std::size_t name = declaration.parameters != no_token ? declaration.name : no_token;
-    TokenRange arguments;
-    if (tokens_.is(last - 1, ">")) {
-      for (std::size_t at = declaration.header.begin; at < last; at = tokens_.after_group(at)) {
-        if (tokens_.is(at, "<") && tokens_.closing_angle(at, last) == last - 1) arguments = {at + 1, last - 1};
-        if (!arguments.empty()) break;
+    named.name = named.end - 1;
+    if (tokens_.is(named.name, ">")) {
+      for (std::size_t at = declaration.header.begin; at < named.end; at = tokens_.after_group(at)) {
+        if (!tokens_.is(at, "<") || tokens_.closing_angle(at, named.end) != named.end - 1) continue;
+        named.arguments = {at + 1, named.end - 1};
+        named.name = at - 1;
+        break;
       }
     }
-    if (name == no_token) name = (arguments.empty() ? last : arguments.begin - 1) - 1;
-    if (!tokens_.is_identifier(name)) fail(declaration.header.begin, "no kernel template is named here");
-    std::size_t first = name;
+    if (!tokens_.is_identifier(named.name)) fail(declaration.header.begin, "no kernel template is named here");
+    named.first = named.name;
     // A qualified name may begin with `::`, and then the word before it is the return type.
-    while (first >= 2 && tokens_.is(first - 1, "::")) {
-      const bool is_scope = tokens_.is_identifier(first - 2) && !tokens_.is(first - 2, "void");
-      first -= is_scope ? 2 : 1;
+    while (named.first >= 2 && tokens_.is(named.first - 1, "::")) {
+      const bool is_scope = tokens_.is_identifier(named.first - 2) && !tokens_.is(named.first - 2, "void");
+      named.first -= is_scope ? 2 : 1;
       if (!is_scope) break;
     }
+    return named;
+  }
 
+  void read_instantiation(std::size_t index) {
+    const Declaration &declaration = declarations_[index];
+    const NamedFunction named = read_named_function(declaration);
     KernelInstantiation instantiation;
     instantiation.declaration = index;
-    instantiation.function = find_template(declaration, name, first);
-    instantiation.arguments = arguments;
-    instantiation.host_name = tokens_.text(name);
+    instantiation.function = find_template(declaration, named.name, named.first);
+    instantiation.arguments = named.arguments;
+    instantiation.host_name = tokens_.text(named.name);
     read_function_attributes(declaration, instantiation.host_name, nullptr);
-    instantiation.expression = one_line(tokens_, first, last);
+    instantiation.expression = one_line(tokens_, named.first, named.end);
     if (declaration.parameters != no_token) {
+      // The parameters choose between overloads, and fill in template arguments that are left out.
       const std::size_t open = declaration.parameters;
       instantiation.expression = "static_cast<helion_host::thread_end (*)" +
                                  one_line(tokens_, open, tokens_.partner(open) + 1) + ">(" + instantiation.expression +

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <numeric>
 #include <optional>
-#include <set>
+#include <tuple>
 #include <utility>
 
 #include "msl_tokens.h"
@@ -81,11 +82,16 @@ void blank(std::string &text, std::size_t begin, std::size_t end) {
 }  // namespace
 
 RewrittenText::RewrittenText(std::string_view flat, std::vector<Edit> edits) {
-  // At one place insertions come first, and what removes more comes before what it swallows.
-  std::stable_sort(edits.begin(), edits.end(), [](const Edit &a, const Edit &b) {
-    if (a.begin != b.begin) return a.begin < b.begin;
-    if ((a.begin == a.end) != (b.begin == b.end)) return a.begin == a.end;
-    return a.begin != a.end && a.end > b.end;
+  std::vector<std::size_t> order(edits.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  // At one place insertions come first, in their order, and what removes more comes before what it swallows.
+  std::sort(order.begin(), order.end(), [&](std::size_t i, std::size_t j) {
+    const auto key = [&](std::size_t index) {
+      const Edit &edit = edits[index];
+      const bool removes = edit.begin != edit.end;
+      return std::tuple(edit.begin, removes, removes ? flat.size() - edit.end : 0, index);
+    };
+    return key(i) < key(j);
   });
   std::size_t copied = 0;
   const auto copy_until = [&](std::size_t end) {
@@ -93,7 +99,8 @@ RewrittenText::RewrittenText(std::string_view flat, std::vector<Edit> edits) {
     text_ += flat.substr(copied, end - copied);
     copied = end;
   };
-  for (const Edit &edit : edits) {
+  for (const std::size_t index : order) {
+    const Edit &edit = edits[index];
     if (edit.begin < copied) continue;
     copy_until(edit.begin);
     pieces_.push_back({text_.size(), edit.subject == Diagnostic::nowhere ? edit.begin : edit.subject, false});
