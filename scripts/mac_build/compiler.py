@@ -37,20 +37,19 @@ def compile_arguments(arguments: list[str]) -> list[str]:
     return [argument for argument in arguments if not argument.startswith("-flto")]
 
 
-def link_arguments(arguments: list[str]) -> list[str]:
-    """``arguments`` for ziglang's linker, without the libraries, which are found out from the symbols."""
+def link_arguments(arguments: list[str]) -> tuple[list[str], set[str]]:
+    """``arguments`` for ziglang's linker, and the libraries of macOS that they ask for."""
     kept = []
-    skip_next = False
-    for argument in compile_arguments(arguments):
-        if skip_next:
-            skip_next = False
-        elif argument == "-framework":
-            skip_next = True
+    libraries = {system_symbols.LIBOBJC, system_symbols.LIBCXX}
+    rest = iter(compile_arguments(arguments))
+    for argument in rest:
+        if argument == "-framework":
+            libraries |= system_symbols.FRAMEWORKS[next(rest)]
         elif argument == "-bundle":
             kept.append("-shared")  # ziglang's linker makes dylibs; Python loads both
         elif not argument.startswith(("-Wl,@", "-Wl,-headerpad")):
             kept.append(argument)
-    return kept
+    return kept, libraries
 
 
 def write_stub(library: str, symbols: list[str], directory: Path) -> Path:
@@ -75,7 +74,7 @@ def write_stub(library: str, symbols: list[str], directory: Path) -> Path:
 
 def link(arguments: list[str]) -> int:
     """Link twice: once to learn which symbols come from elsewhere, and once against stubs that export these."""
-    arguments = link_arguments(arguments)
+    arguments, libraries = link_arguments(arguments)
     output = arguments.index("-o") + 1
     command = [ZIG, "cc", "-target", TARGET, "-Wl,-undefined,dynamic_lookup"]
     with tempfile.TemporaryDirectory() as scratch:
@@ -89,7 +88,7 @@ def link(arguments: list[str]) -> int:
     by_library: dict[str, list[str]] = {}
     for symbol, bound_to in imports.items():
         library = system_symbols.library_of(symbol) if bound_to is None else None
-        if library is not None and not system_symbols.is_python(symbol):
+        if library in libraries and not system_symbols.is_python(symbol):
             by_library.setdefault(library, []).append(symbol)
     stub_paths = [str(write_stub(library, symbols, stubs)) for library, symbols in sorted(by_library.items())]
     return subprocess.call([*command, *arguments, *stub_paths])

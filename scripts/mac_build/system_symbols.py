@@ -15,7 +15,10 @@ LIBOBJC = "/usr/lib/libobjc.A.dylib"
 LIBCXX = "/usr/lib/libc++.1.dylib"
 LIBSYSTEM = "/usr/lib/libSystem.B.dylib"
 
-# The frameworks that the extension may use. Foundation's headers stand for CoreFoundation's classes too.
+# What `-framework NAME` lets the linker bind to. Foundation re-exports CoreFoundation.
+FRAMEWORKS = {"Metal": {METAL}, "Foundation": {FOUNDATION, CORE_FOUNDATION}}
+
+# By name, what the extension may use of each library.
 _EXPORTERS = {
     METAL: ("_MTLCreateSystemDefaultDevice", r"_OBJC_CLASS_\$_MTL\w+"),
     CORE_FOUNDATION: (

@@ -56,6 +56,11 @@ def find_python() -> tuple[str, tuple[int, int]]:
     return sys.executable, version
 
 
+def own_environment() -> dict[str, str]:
+    """The environment for another interpreter, which must not find the packages of this one."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
 def prepare_environment(python: str, version: tuple[int, int]) -> Path:
     """Make the virtual environment that builds, and return its interpreter."""
     environment = BUILD / f"environment-{version[0]}.{version[1]}"
@@ -63,9 +68,9 @@ def prepare_environment(python: str, version: tuple[int, int]) -> Path:
     stamp = environment / "requirements"
     wanted = "\n".join([*BACKEND, TOOLS.read_text(encoding="utf-8")])
     if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
-        # Without links, so that the interpreter's own headers are found from it.
         subprocess.run([python, "-m", "venv", "--clear", str(environment)], check=True)
-        subprocess.run([str(interpreter), "-m", "pip", "install", "--quiet", *BACKEND, "-r", str(TOOLS)], check=True)
+        install = [str(interpreter), "-m", "pip", "install", "--quiet", *BACKEND, "-r", str(TOOLS)]
+        subprocess.run(install, check=True, env=own_environment())
         stamp.write_text(wanted, encoding="utf-8")
     return interpreter
 
@@ -110,7 +115,7 @@ def build_wheel(interpreter: Path, headers: Path, tools: Path, version: tuple[in
     }
     program = f"from scikit_build_core.build import build_wheel; build_wheel({str(dist)!r}, {settings!r})"
     environment = {
-        **os.environ,
+        **own_environment(),
         "PATH": f"{interpreter.parent}{os.pathsep}{os.environ['PATH']}",
         "HELION_MSL_CROSS_TOOLS": str(tools),
         "HELION_MSL_CROSS_STUBS": str(BUILD / "stubs"),
