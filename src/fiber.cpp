@@ -10,8 +10,8 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
-// POSIX contexts serve where the switch has not been written in assembly, some fifty times as slowly. Defining the macro
-// chooses them anywhere.
+// POSIX contexts serve where the switch has not been written in assembly, some fifty times as slowly. Defining the
+// macro chooses them anywhere.
 #if !defined(HELION_MSL_UCONTEXT)
 #if (defined(__x86_64__) || defined(__aarch64__)) && !defined(__ILP32__) && (defined(__linux__) || defined(__APPLE__))
 #define HELION_MSL_UCONTEXT 0

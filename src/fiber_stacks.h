@@ -10,9 +10,9 @@ namespace helion_msl {
 // overflow reach the next stack. Memory is reserved a simdgroup at a time and comes into being where it is touched.
 class FiberStacks {
  public:
-  // Metal leaves the size of a thread's private memory to the compiler; a frame that does not fit is refused when the
-  // kernel is compiled.
   static constexpr std::size_t stack_size = std::size_t{256} << 10;
+  // What a kernel may put on it; the rest is for the functions that it calls. Refused when the kernel is compiled.
+  static constexpr std::size_t max_frame_size = std::size_t{192} << 10;
   static constexpr std::size_t stacks_per_block = 32;
 
   FiberStacks() = default;

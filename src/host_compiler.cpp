@@ -1,11 +1,14 @@
 #include "host_compiler.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <mutex>
 #include <optional>
+#include <sstream>
 #include <utility>
 
 #include "errors.h"
+#include "fiber_stacks.h"
 #include "host_diagnostics.h"
 #include "host_process.h"
 #include "msl_scanner.h"
@@ -79,7 +82,7 @@ Arguments language_arguments(const Toolchain &toolchain, MathMode math_mode) {
 Arguments code_arguments(MathMode math_mode) {
   Arguments arguments;
   append(arguments, {"-c", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti",
-                     "-fno-threadsafe-statics", "-fno-stack-protector", "-fno-stack-clash-protection",
+                     "-fno-threadsafe-statics", "-fno-stack-protector", "-fno-stack-clash-protection", "-fstack-usage",
                      "-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "-fno-ident"});
   // MSL: literals without a suffix are float, char is signed, and the GPU keeps no excess precision.
   append(arguments, {"-Xclang", "-cl-single-precision-constant", "-fsigned-char", "-fno-math-errno"});
@@ -90,9 +93,9 @@ Arguments code_arguments(MathMode math_mode) {
   // The functions that lead to a barrier must be as convergent as the barrier: two calls of one, in the branches of an
   // `if`, would otherwise be joined before they are inlined.
   append(arguments, {"-Xclang", "-fconvergent-functions"});
-  // The code generator forgets that calls are convergent, and copies a barrier behind both branches of an `if`.
-  append(arguments, {"-mllvm", "-disable-tail-duplicate", "-mllvm", "-disable-early-taildup", "-mllvm",
-                     "-tail-dup-placement=false"});
+  // Which of several waiting calls goes first is told by their addresses too, so the blocks of a function stay in the
+  // order of the program.
+  append(arguments, {"-mllvm", "-disable-block-placement"});
 #if defined(__x86_64__)
   append(arguments, {"-march=native", "-Xclang", "-ffloat16-excess-precision=none"});
 #elif defined(__APPLE__)
@@ -122,8 +125,9 @@ class Compilation {
     const ScannedSource scanned = scan();
     compile(scanned);
     check_undefined_constants(scanned);
+    check_stack_usage();
     link();
-    for (const char *name : {"kernel.cpp", "kernel.ii", "kernel.o", "log"})
+    for (const char *name : {"kernel.cpp", "kernel.ii", "kernel.o", "kernel.su", "log"})
       std::filesystem::remove(directory_.path() / name);
     const std::filesystem::path library = directory_.path() / "kernel.so";
     directory_.release();
@@ -228,6 +232,21 @@ class Compilation {
       diagnostics.push_back(undefined_constant(name));
     }
     if (!diagnostics.empty()) throw MetalCompileError(source_.report(diagnostics));
+  }
+
+  // Each line of -fstack-usage is a function, the bytes of its frame, and how they are known, separated by tabs.
+  void check_stack_usage() const {
+    std::istringstream functions(read_file(path("kernel.su")));
+    for (std::string function, bytes, kind; std::getline(functions, function, '\t');) {
+      std::getline(functions, bytes, '\t');
+      std::getline(functions, kind);
+      if (std::strtoull(bytes.c_str(), nullptr, 10) <= FiberStacks::max_frame_size) continue;
+      const std::string kernel =
+          request_.name.empty() ? "a kernel" : "a kernel of the source of '" + request_.name + "'";
+      throw MetalCompileError(kernel + " needs " + bytes + " bytes of memory for the variables of one thread, and " +
+                              std::to_string(FiberStacks::max_frame_size) +
+                              " are the most; make its thread arrays smaller, or keep them in a device buffer");
+    }
   }
 
   std::size_t offset_of(const std::string &identifier) const {

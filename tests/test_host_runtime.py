@@ -202,6 +202,18 @@ def test_a_thread_has_room_for_large_arrays_of_its_own() -> None:
     assert torch.equal(out, torch.full((256,), 8192 * 8191 // 2, dtype=torch.int32))
 
 
+@pytest.mark.parametrize("wait", ["", "threadgroup_barrier(mem_flags::mem_none);"])
+def test_a_thread_with_more_memory_than_its_stack_is_refused(wait: str) -> None:
+    body = f"""
+      int own[60000];
+      for (int i = 0; i < 60000; ++i) own[i] = a0[i % 64];
+      {wait}
+      a0[t] = own[a0[t]];
+    """
+    with pytest.raises(MetalCompileError, match=r"needs 2[34]\d{4} bytes .* one thread, and 196608 are the most"):
+        launch(body, [torch.zeros(64, dtype=torch.int32)], (1,), (64,))
+
+
 def test_subnormal_results_do_not_depend_on_torchs_setting() -> None:
     tiny = torch.full((64,), 1e-39)
     out = torch.zeros(64)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -215,15 +216,21 @@ def with_simdgroup_operation(statements: tuple[Statement, ...]) -> bool:
     )
 
 
-def loop(modulus: int, is_uniform: bool, body: tuple[Statement, ...]) -> Loop:
-    """A loop whose turns can be told apart.
+def without_nested_operations(statements: tuple[Statement, ...]) -> tuple[Statement, ...]:
+    return tuple(
+        statement
+        for statement in statements
+        if not (isinstance(statement, If | Loop) and with_simdgroup_operation((statement,)))
+    )
 
-    The lanes at one call are one active set. So lanes that pass by a simdgroup operation in one turn must not come to
-    it in the next while others still wait there: where a branch or a loop holds one, another follows for all.
+
+def loop(modulus: int, is_uniform: bool, body: tuple[Statement, ...]) -> Loop:
+    """A loop in which the engine can tell who is where: it knows lanes only by the calls that they wait in.
+
+    Of an operation in a branch inside a loop it cannot tell which turn a lane is in, or whether the lane comes to
+    another operation of the loop before or after; the test at the end of this file has an example.
     """
-    if any(isinstance(statement, If | Loop) and with_simdgroup_operation((statement,)) for statement in body):
-        body = (*body, Simd("simd_sum"))
-    return Loop(modulus, is_uniform, body)
+    return Loop(modulus, is_uniform, without_nested_operations(body))
 
 
 def blocks(statements: st.SearchStrategy[Statement], size: int) -> st.SearchStrategy[tuple[Statement, ...]]:
@@ -250,16 +257,7 @@ uniform_loops = st.builds(loop, st.integers(1, 3), st.just(value=True), blocks(t
 programs = st.lists(together | uniform_loops, min_size=1, max_size=6).map(tuple)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    program=programs,
-    threads=st.sampled_from([1, 17, 32, 33, 64, 100, 256]),
-    threadgroups=st.sampled_from([1, 3]),
-    seed=st.integers(0, 2**32 - 1),
-)
-def test_programs_do_what_the_model_does(
-    program: tuple[Statement, ...], threads: int, threadgroups: int, seed: int
-) -> None:
+def check(program: tuple[Statement, ...], threads: int, threadgroups: int, seed: int) -> None:
     values = np.random.default_rng(seed).integers(0, 2**32, (threadgroups, threads), dtype=np.uint32)
     expected = values.copy()
     for row in expected:
@@ -270,3 +268,22 @@ def test_programs_do_what_the_model_does(
     out = torch.from_numpy(values.view(np.int32).copy())
     _C.launch(msl_source(program), [out], (threadgroups,), (threads,))
     np.testing.assert_array_equal(out.numpy().view(np.uint32), expected)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    program=programs,
+    threads=st.sampled_from([1, 17, 32, 33, 64, 100, 256]),
+    threadgroups=st.sampled_from([1, 3]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_programs_do_what_the_model_does(
+    program: tuple[Statement, ...], threads: int, threadgroups: int, seed: int
+) -> None:
+    check(program, threads, threadgroups, seed)
+
+
+@pytest.mark.xfail(reason="lanes that skip a branch do not wait at its end for those inside", raises=AssertionError)
+def test_lanes_meet_again_after_a_branch_inside_a_loop() -> None:
+    branch = If(Condition(modulus=2, below=1, uses_value=True), (Simd("simd_sum"),), (Arithmetic(1, 1),))
+    check((Loop(modulus=3, is_uniform=False, body=(branch,)),), threads=17, threadgroups=1, seed=0)
