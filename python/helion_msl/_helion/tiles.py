@@ -1,0 +1,85 @@
+"""How the elements of a tile are spread over the threads of a threadgroup."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from helion._compiler.ast_extension import statement_from_string
+from helion._compiler.compile_environment import CompileEnvironment
+from helion._compiler.tile_strategy import PerThreadNDTileStrategy
+
+if TYPE_CHECKING:
+    import ast
+
+    from helion._compiler.device_function import DeviceFunction
+    from helion._compiler.inductor_lowering import CodegenState
+    from helion._compiler.tile_strategy import DeviceGridState, DeviceLoopState
+
+_T = TypeVar("_T")
+
+
+class MetalTileStrategy(PerThreadNDTileStrategy):
+    """One element for each thread; where a dimension has fewer threads than elements, a loop over lanes.
+
+    The last dimension of a tile lies on the lowest thread axis, and lanes are a whole row of threads apart, so that
+    neighbouring threads touch neighbouring elements of a contiguous tensor.
+
+    Attributes:
+        placement: thread axis and number of threads of each block, once its loop was generated.
+    """
+
+    def __init__(
+        self, fn: DeviceFunction, block_ids: list[int], block_size: list[Any], loop_order: list[int], threads: list[int]
+    ) -> None:
+        # Helion gives thread axes in `loop_order`, from the outermost loop inwards.
+        super().__init__(fn, block_ids, block_size, list(reversed(loop_order)), 1, threads)
+        self._nesting_order = loop_order
+        self._cute_lane_layout_by_block = dict.fromkeys(self._lane_var_by_block, "strided")
+        self.placement: dict[int, tuple[int, int]] = {}
+
+    def _reorder(self, block_ids: list[_T]) -> list[_T]:
+        return [block_ids[i] for i in reversed(self._nesting_order)]
+
+    def codegen_grid(self, state: CodegenState) -> DeviceGridState:
+        return self._placed(super().codegen_grid(state))
+
+    def codegen_device_loop(self, state: CodegenState) -> DeviceLoopState:
+        return self._placed(super().codegen_device_loop(state))
+
+    def _placed(self, loop: Any) -> Any:
+        for block_id, axis in loop.block_thread_axes.items():
+            self.placement[block_id] = (axis, loop.thread_axis_sizes[axis])
+        return loop
+
+    def lanes(self, block_id: int) -> int:
+        """Elements that each thread walks along `block_id`."""
+        return self._elements_per_thread_for_block(block_id)
+
+    def _setup_mask(
+        self,
+        state: CodegenState,
+        block_idx: int,
+        block_size: Any,
+        index_var: str,
+        end: object,
+        *,
+        thread_axis: int | None = None,
+        block_size_var: str | None = None,
+    ) -> ast.stmt | None:
+        env = CompileEnvironment.current()
+        if env.is_jagged_tile(block_idx):
+            return super()._setup_mask(
+                state, block_idx, block_size, index_var, end, thread_axis=thread_axis, block_size_var=block_size_var
+            )
+        terms = []
+        if thread_axis is not None and block_size_var not in (None, "1"):
+            # Another loop may need more threads along this axis than this tile has elements.
+            extent = self._static_thread_extent_for_block(block_idx, block_size)
+            terms.append(f"ml.tid[{thread_axis}] < {extent if extent is not None else block_size_var}")
+        if not env.block_sizes[block_idx].known_multiple(block_size):
+            terms.append(f"{index_var} < {{end}}")
+        if not terms:
+            self.mask_vars[block_idx] = None
+            return None
+        self.mask_vars[block_idx] = mask = self.fn.new_var(f"mask_{block_idx}", dce=True)
+        return statement_from_string(f"{mask} = {' and '.join(terms)}", end=self._to_ast(end))
