@@ -11,6 +11,7 @@ from helion._compiler.ast_extension import expr_from_string
 from helion._compiler.compile_environment import CompileEnvironment
 from helion._compiler.device_function import DeviceFunction
 from helion._compiler.metal.backend import MetalBackend
+from helion.language._tracing_ops import _host_tensor
 from helion.runtime.config import Config
 
 from helion_msl._helion import reductions, threads
@@ -67,13 +68,6 @@ class HelionMslBackend(MetalBackend):
     def reserved_launch_param_names() -> frozenset[str]:
         return frozenset({"ml", "metal_jit"})
 
-    def function_decorator_for_args(self, args: Sequence[Argument]) -> str:
-        # Helion calls this once per kernel, when the body and the shape of the threadgroup are final and before the
-        # function's text is put together.
-        del args
-        tidy(DeviceFunction.current())
-        return self.function_decorator
-
     @property
     def constexpr_type(self) -> str:
         return "ml.constexpr"
@@ -82,6 +76,11 @@ class HelionMslBackend(MetalBackend):
         # Numbers travel as numbers, with their own type.
         del arg, tensor_host_args
         return host_str
+
+    def launcher_keyword_args(self, config: Config, *, has_barrier: bool) -> list[str]:
+        # Helion asks once for each kernel, when its body is complete.
+        del config, has_barrier
+        return [f"_block_dims={tidy(DeviceFunction.current())}"]
 
     # ---- types and expressions -----------------------------------------------------------------------------------
 
@@ -232,6 +231,7 @@ class HelionMslBackend(MetalBackend):
         del config, tile_strategy
         for graph in graphs:
             _refuse_matmul(graph)
+            _refuse_repeated_dimensions(graph)
         use_metal_expressions(graphs)
 
     # ---- autotuning ----------------------------------------------------------------------------------------------
@@ -267,3 +267,20 @@ def _refuse_matmul(graph: GraphInfo) -> None:
             "a matrix multiplication (torch.matmul, @, hl.dot): helion-msl does not lower it yet; call torch.matmul "
             "outside the kernel, or write the product and .sum(dim) over one dimension",
         )
+
+
+def _refuse_repeated_dimensions(graph: GraphInfo) -> None:
+    """Refuses tiles that have one block twice, such as a square: a thread has one position along each block."""
+    env = CompileEnvironment.current()
+    for node in graph.graph.nodes:
+        value = node.meta.get("val")
+        if node.op != "call_function" or not isinstance(value, torch.Tensor) or node.target is _host_tensor:
+            continue
+        block_ids = [env.resolve_block_id(size) for size in value.size() if not env.known_equal(size, 1)]
+        known = [block_id for block_id in block_ids if block_id is not None]
+        if len(set(known)) != len(known):
+            raise exc.BackendUnsupported(
+                "metal",
+                f"{node.name}, a tile of shape {tuple(value.size())} with two dimensions of the same block: each thread "
+                "has one position along a block, so this would be the diagonal; use tiles of different block sizes",
+            )

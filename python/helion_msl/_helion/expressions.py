@@ -116,6 +116,21 @@ def constant(number: float | bool, dtype: torch.dtype) -> Value:
     return Value(literal_text(number), dtype, number)
 
 
+def as_value(value: Any) -> Value:
+    """What an Inductor function passes or returns under :class:`MetalExpressions`, as a value."""
+    if isinstance(value, OpsValue):
+        value = value.value
+    if isinstance(value, Value):
+        return value
+    if isinstance(value, bool):
+        return constant(value, torch.bool)
+    if isinstance(value, int):
+        return constant(value, torch.int64)
+    if isinstance(value, float):
+        return constant(value, torch.float32)
+    raise exc.BackendUnsupported("metal", f"an operand of type {type(value).__name__} in an element-wise operation")
+
+
 def _compute_type(dtype: torch.dtype) -> torch.dtype:
     """The type in which PyTorch computes on `dtype`: its `opmath` type."""
     if dtype in HALF_TYPES:
@@ -153,26 +168,12 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
 
     def _wide(self, value: Any) -> Value:
         """The operand in its compute type."""
-        operand = self._operand(value)
+        operand = as_value(value)
         return cast(operand, _compute_type(operand.dtype))
-
-    @staticmethod
-    def _operand(value: Any) -> Value:
-        if isinstance(value, OpsValue):
-            value = value.value
-        if isinstance(value, Value):
-            return value
-        if isinstance(value, bool):
-            return constant(value, torch.bool)
-        if isinstance(value, int):
-            return constant(value, torch.int64)
-        if isinstance(value, float):
-            return constant(value, torch.float32)
-        raise exc.BackendUnsupported("metal", f"an operand of type {type(value).__name__} in an element-wise operation")
 
     def _common(self, left: Any, right: Any) -> tuple[Value, Value, torch.dtype]:
         """Both operands in the compute type of their common dtype."""
-        a, b = self._operand(left), self._operand(right)
+        a, b = as_value(left), as_value(right)
         if a.literal is not None and b.literal is None and b.dtype.is_floating_point:
             dtype = b.dtype
         elif b.literal is not None and a.literal is None and a.dtype.is_floating_point:
@@ -190,18 +191,18 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
             text = f"{metal_type(dtype)}({text})"
         return self._assign(text, dtype)
 
-    def _float_operand(self, value: Any) -> Value:
-        operand = self._operand(value)
+    def _as_float(self, value: Any) -> Value:
+        operand = as_value(value)
         return cast(operand, torch.float32)
 
     def _default(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if name in _MATH_UNARY:
-            return self._assign(f"ml.{name}({self._float_operand(args[0])})", torch.float32)
+            return self._assign(f"ml.{name}({self._as_float(args[0])})", torch.float32)
         if name in _ROUNDINGS:
-            operand = self._operand(args[0])
+            operand = as_value(args[0])
             if not operand.dtype.is_floating_point:
                 return operand
-            return self._assign(f"ml.{_ROUNDINGS[name]}({self._float_operand(operand)})", torch.float32)
+            return self._assign(f"ml.{_ROUNDINGS[name]}({self._as_float(operand)})", torch.float32)
         if name in _COMPARISONS:
             return self._comparison(_COMPARISONS[name], *args)
         if name.startswith("libdevice_"):
@@ -214,7 +215,7 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
         )
 
     def _comparison(self, operator: str, left: Any, right: Any) -> Value:
-        a, b = self._operand(left), self._operand(right)
+        a, b = as_value(left), as_value(right)
         if a.dtype in HALF_TYPES and b.literal is not None:
             # PyTorch rounds the Python number to the tensor's dtype before it compares.
             b = constant(torch.tensor(b.literal, dtype=a.dtype).item(), torch.float32)
@@ -248,20 +249,20 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
         use_compute_types: bool = True,
     ) -> Value:
         del src_dtype, use_compute_types
-        operand = self._operand(x)
+        operand = as_value(x)
         if operand.literal is not None:
             return constant(operand.literal, dtype)
         converted = cast(operand, dtype)
         return converted if converted is operand else self._assign(converted, dtype)
 
     def to_dtype_bitcast(self, x: Any, dtype: torch.dtype, src_dtype: torch.dtype) -> Value:
-        operand = cast(self._operand(x), src_dtype)
+        operand = cast(as_value(x), src_dtype)
         if dtype.itemsize != src_dtype.itemsize:
             raise exc.BackendUnsupported("metal", f"a view of {src_dtype} as {dtype}: their sizes differ")
         return self._assign(f"ml.bitcast({operand}, {metal_type(dtype)})", dtype)
 
     def identity(self, x: Any) -> Value:
-        return self._operand(x)
+        return as_value(x)
 
     # ---- arithmetic --------------------------------------------------------------------------------------------
 
@@ -275,15 +276,15 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
         return self._arithmetic("*", a, b)
 
     def fma(self, a: Any, b: Any, c: Any) -> Value:
-        x, y, z = (self._float_operand(operand) for operand in (a, b, c))
+        x, y, z = (self._as_float(operand) for operand in (a, b, c))
         return self._assign(f"ml.fma({x}, {y}, {z})", torch.float32)
 
     def truediv(self, a: Any, b: Any) -> Value:
-        x, y = self._float_operand(a), self._float_operand(b)
+        x, y = self._as_float(a), self._as_float(b)
         return self._assign(f"{x} / {y}", torch.float32)
 
     def reciprocal(self, x: Any) -> Value:
-        return self._assign(f"1.0 / {self._float_operand(x)}", torch.float32)
+        return self._assign(f"1.0 / {self._as_float(x)}", torch.float32)
 
     def square(self, x: Any) -> Value:
         return self.mul(x, x)
@@ -316,14 +317,14 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
         return self._assign(text, torch.bool)
 
     def copysign(self, a: Any, b: Any) -> Value:
-        return self._assign(f"ml.copysign({self._float_operand(a)}, {self._float_operand(b)})", torch.float32)
+        return self._assign(f"ml.copysign({self._as_float(a)}, {self._as_float(b)})", torch.float32)
 
     def atan2(self, a: Any, b: Any) -> Value:
-        return self._assign(f"ml.atan2({self._float_operand(a)}, {self._float_operand(b)})", torch.float32)
+        return self._assign(f"ml.atan2({self._as_float(a)}, {self._as_float(b)})", torch.float32)
 
     def hypot(self, a: Any, b: Any) -> Value:
         """The length of (a, b), scaled by the larger one so that the squares stay in range."""
-        x, y = self._float_operand(a), self._float_operand(b)
+        x, y = self._as_float(a), self._as_float(b)
         larger = self._assign(f"ml.maximum(abs({x}), abs({y}))", torch.float32)
         smaller = self._assign(f"ml.minimum(abs({x}), abs({y}))", torch.float32)
         ratio = self._assign(f"{smaller} / {larger}", torch.float32)
@@ -336,12 +337,12 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
         return self.maximum(operand, constant(0, operand.dtype))
 
     def pow(self, a: Any, b: Any) -> Value:
-        x, y = self._operand(a), self._operand(b)
+        x, y = as_value(a), as_value(b)
         if not (x.dtype.is_floating_point or y.dtype.is_floating_point):
             raise exc.BackendUnsupported(
                 "metal", "an integer power with a tensor exponent: convert the base with .to(torch.float32) first"
             )
-        return self._assign(f"ml.pow({self._float_operand(x)}, {self._float_operand(y)})", torch.float32)
+        return self._assign(f"ml.pow({self._as_float(x)}, {self._as_float(y)})", torch.float32)
 
     # ---- division and remainder --------------------------------------------------------------------------------
 
@@ -353,18 +354,18 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
 
     def div_rn(self, a: Any, b: Any) -> Value:
         """The quotient of a floating-point floor division, of which Inductor then takes the floor."""
-        x, y = self._float_operand(a), self._float_operand(b)
+        x, y = self._as_float(a), self._as_float(b)
         quotient = self._assign(f"{x} / {y}", torch.float32)
         self._floor_divisions[quotient] = (x, y)
         return quotient
 
     def floor(self, x: Any) -> Value:
-        operand = self._operand(x)
+        operand = as_value(x)
         if not operand.dtype.is_floating_point:
             return operand
         if operand in self._floor_divisions:
             return self._floor_quotient(operand, *self._floor_divisions[operand])
-        return self._assign(f"ml.floor({self._float_operand(operand)})", torch.float32)
+        return self._assign(f"ml.floor({self._as_float(operand)})", torch.float32)
 
     def _floor_quotient(self, quotient: Value, a: Value, b: Value) -> Value:
         """The floor of a / b as PyTorch computes it.
@@ -435,7 +436,7 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
         return self._assign(f"ml.{function}({a}, {b})", dtype)
 
     def where(self, condition: Any, a: Any, b: Any) -> Value:
-        x, y = self._operand(a), self._operand(b)
+        x, y = as_value(a), as_value(b)
         if x.dtype != y.dtype:
             if x.literal is not None and y.literal is None:
                 x = constant(x.literal, y.dtype)
@@ -448,7 +449,7 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
         return self._assign(f"{x} if {self._truth(condition)} else {y}", dtype)
 
     def _truth(self, value: Any) -> Value:
-        return cast(self._operand(value), torch.bool)
+        return cast(as_value(value), torch.bool)
 
     # ---- logic and bits ----------------------------------------------------------------------------------------
 
@@ -459,10 +460,10 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
         return self._assign(f"ml.isnan({operand})", torch.bool)
 
     def isinf(self, x: Any) -> Value:
-        operand = self._operand(x)
+        operand = as_value(x)
         if not operand.dtype.is_floating_point:
             return constant(False, torch.bool)
-        return self._assign(f"ml.isinf({self._float_operand(operand)})", torch.bool)
+        return self._assign(f"ml.isinf({self._as_float(operand)})", torch.bool)
 
     def logical_and(self, a: Any, b: Any) -> Value:
         return self._assign(f"{self._truth(a)} and {self._truth(b)}", torch.bool)
@@ -486,7 +487,7 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
         return self._bitwise("^", a, b)
 
     def bitwise_not(self, x: Any) -> Value:
-        operand = self._operand(x)
+        operand = as_value(x)
         if operand.dtype == torch.bool:
             return self.logical_not(operand)
         return self._integer_result(f"~{operand}", operand.dtype)
@@ -514,9 +515,3 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
             else:
                 return self._integer_result(f"{a} {operator} {b} if {b} >= 0 and {b} < {width} else 0", dtype)
         return self._integer_result(f"{a} {operator} {b}", dtype)
-
-
-def result_text(value: Any) -> Value:
-    """The value that an Inductor function returned under :class:`MetalExpressions`."""
-    return MetalExpressions._operand(value)
-

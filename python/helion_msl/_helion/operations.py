@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from helion import exc
+from helion._compiler import aten_lowering
 from helion._compiler.ast_extension import expr_from_string
-from helion.language import _decorators
+from helion._compiler.compile_environment import CompileEnvironment
+from helion.language import _decorators, atomic_ops, matmul_ops, reduce_ops, scan_ops, view_ops
 from helion.language._gelu_tanh_approx import _gelu_erf, _gelu_tanh_approx
 from helion.language._tracing_ops import _mask_to
 from helion.language.memory_ops import load, store
 
-from helion_msl._helion.expressions import Value, cast, constant
+from helion_msl._helion.expressions import Value, cast, constant, metal_type
 
 if TYPE_CHECKING:
     import ast
+    from collections.abc import Sequence
 
+    from helion._compiler.aten_lowering import LoweringContext
     from helion._compiler.inductor_lowering import CodegenState
 
 _NAME = "helion_msl"
@@ -55,8 +59,6 @@ def _(state: CodegenState) -> ast.AST:
 
 
 def _mask_of(state: CodegenState, size: int | torch.SymInt) -> str | None:
-    from helion._compiler.compile_environment import CompileEnvironment
-
     block_id = CompileEnvironment.current().resolve_block_id(size)
     return None if block_id is None else state.codegen.mask_var(block_id)
 
@@ -93,3 +95,82 @@ def _rounded(text: str, dtype: torch.dtype) -> ast.AST:
     return expr_from_string(cast(value, dtype))
 
 
+# ---- shapes: a tile is one element for each thread, whatever its dimensions are called ------------------------------------
+
+
+def _same_element(ctx: LoweringContext, node: torch.fx.Node) -> object:
+    """A view that only adds, drops, reorders or repeats dimensions: each thread keeps its element."""
+    env = CompileEnvironment.current()
+
+    def blocks(shape: Sequence[int | torch.SymInt]) -> list[object]:
+        return [env.resolve_block_id(size) for size in shape if not env.known_equal(size, 1)]
+
+    source = node.args[0]
+    assert isinstance(source, torch.fx.Node)
+    before, after = blocks(source.meta["val"].size()), blocks(node.meta["val"].size())
+    may_grow = node.target is torch.ops.aten.expand.default
+    may_move = node.target is torch.ops.aten.permute.default
+    is_same = before == after or (may_move and sorted(map(str, before)) == sorted(map(str, after)))
+    if None in before or None in after or not (is_same or (may_grow and set(before) <= set(after))):
+        raise exc.BackendUnsupported(
+            "metal",
+            f"{node.target} from {tuple(source.meta['val'].size())} to {tuple(node.meta['val'].size())}: elements would "
+            "move between threads; reshape the tensor outside the kernel",
+        )
+    return ctx.env[source]
+
+
+for _lowering in (
+    aten_lowering.squeeze_lowering,
+    aten_lowering.view_lowering,
+    aten_lowering.reshape_lowering,
+    aten_lowering.permute_lowering,
+    aten_lowering.expand_lowering,
+):
+    _lowering.register_codegen(_NAME)(_same_element)
+
+
+@aten_lowering.view_dtype_lowering.register_codegen(_NAME)
+def _(ctx: LoweringContext, node: torch.fx.Node) -> object:
+    source = node.args[0]
+    assert isinstance(source, torch.fx.Node)
+    before, after = source.meta["val"].dtype, node.meta["val"].dtype
+    if before.itemsize != after.itemsize:
+        raise exc.BackendUnsupported("metal", f"a view of {before} as {after}: their sizes differ")
+    return expr_from_string(f"ml.bitcast({{x}}, {metal_type(after)})", x=ctx.env[source])
+
+
+# ---- what is refused, with the way out ------------------------------------------------------------------------------------
+
+
+def _refusal(reason: str) -> Any:
+    def refuse(*_: object) -> object:
+        raise exc.BackendUnsupported("metal", reason)
+
+    return refuse
+
+
+_OUTSIDE = "compute it with torch outside the kernel"
+for _lowering, _reason in (
+    (aten_lowering.constant_pad_nd_lowering, f"padding a tile: {_OUTSIDE}"),
+    (aten_lowering.stack_lowering, f"torch.stack of tiles: {_OUTSIDE}, or store the parts one by one"),
+    (aten_lowering.iota_lowering, "hl.arange: use tile.index, or a tensor of positions as an argument"),
+    (aten_lowering.arange_default_lowering, "torch.arange: use tile.index, or a tensor of positions as an argument"),
+    (aten_lowering.sort_lowering, f"sorting a tile: {_OUTSIDE}"),
+    (aten_lowering.gather_lowering, "torch.gather of a tile: load with an index tensor, x[index[tile]]"),
+    (aten_lowering.topk_lowering, f"torch.topk of a tile: {_OUTSIDE}"),
+):
+    _lowering.register_codegen(_NAME)(_refusal(_reason))
+
+for _operation, _reason in (
+    (scan_ops._associative_scan, f"scans (cumsum, cumprod, hl.associative_scan): {_OUTSIDE}"),
+    (reduce_ops._reduce, "hl.reduce with a function of your own: use sum, prod, amax, amin, argmax or argmin"),
+    (matmul_ops.dot, "hl.dot: helion-msl does not lower matrix multiplications yet; call torch.matmul outside the kernel"),
+    (view_ops.split, f"hl.split: {_OUTSIDE}"),
+    (view_ops.join, f"hl.join: {_OUTSIDE}"),
+    *(
+        (getattr(atomic_ops, _name), f"hl.{_name}: give each tile its own element, and combine them outside the kernel")
+        for _name in atomic_ops.__all__
+    ),
+):
+    _decorators.codegen(_operation, _NAME)(_refusal(_reason))

@@ -15,15 +15,14 @@ from helion import exc
 from helion._compiler.ast_extension import expr_from_string
 from helion._compiler.compile_environment import CompileEnvironment
 from helion._compiler.device_function import DeviceFunction
-from helion._compiler.inductor_lowering import ReductionLowering
-from helion._compiler.reduction_strategy import ReductionStrategy, reduction_acc_dtype
+from helion._compiler.inductor_lowering import CodegenState, ReductionLowering
+from helion._compiler.reduction_strategy import LoopedReductionStrategy, ReductionStrategy, reduction_acc_dtype
 
-from helion_msl._helion.expressions import METAL_TYPES, literal_text, result_text
+from helion_msl._helion.expressions import METAL_TYPES, Value, as_value, literal_text
+from helion_msl._helion.handlers import metal_handlers, typed_inputs
 from helion_msl._helion.tiles import MetalTileStrategy
 
 if TYPE_CHECKING:
-    import ast
-
     from helion._compiler.aten_lowering import LoweringContext
 
 VALUE_MARKER = "_helion_reduce"
@@ -153,33 +152,53 @@ class MetalReductionLowering(ReductionLowering):
 
     def codegen(self, ctx: LoweringContext, node: torch.fx.Node) -> object:
         env = CompileEnvironment.current()
-        if env.block_sizes[self.block_index].reduction:
-            return super().codegen(ctx, node)
-        return self._reduce_tile(ctx, node)
+        reduction = self.buffer.data
+        source, dim = self._reduced_input(node)
+        is_tile = not env.block_sizes[self.block_index].reduction
+        env.backend.validate_reduction_input(self.block_index, source)
+        value = self._element(ctx, node)
+        output = node.meta["val"]
+        if is_tile:
+            result = expr_from_string(self._tile_reduction(ctx, value, reduction_acc_dtype(reduction.reduction_type, source, output)))
+            return env.backend.cast_ast(result, output.dtype)
+        strategy = ctx.cg.device_function.tile_strategy.get_reduction_strategy(self.block_index)
+        state = CodegenState(ctx.cg, fx_node=node)
+        result = strategy.codegen_reduction(state, value, reduction.reduction_type, dim, source, output)
+        if isinstance(strategy, LoopedReductionStrategy):
+            # The result is assigned behind the loop, with its final type; Helion must not assign it here.
+            node.meta["delayed_result"] = True
+            return result
+        return env.backend.cast_ast(result, output.dtype)
 
-    def _reduce_tile(self, ctx: LoweringContext, node: torch.fx.Node) -> ast.AST:
+    def _reduced_input(self, node: torch.fx.Node) -> tuple[torch.Tensor, int]:
+        """The input that has the reduced dimension, and which one it is."""
+        inputs = self.input_fake_tensors(node)
+        original = node.meta["orig_node"]
+        # A variance also reads the mean, which is 1 long there.
+        source = max(inputs, key=lambda tensor: (tensor.ndim, sum(size != 1 for size in tensor.size())))
+        dims = self._get_reduction_dims(original, source)
+        if len(dims) != 1:
+            raise exc.BackendUnsupported(
+                "metal", f"a reduction over {len(dims)} dimensions at once ({original.target}): reduce one after the other"
+            )
+        return source, dims[0]
+
+    def _element(self, ctx: LoweringContext, node: torch.fx.Node) -> Value:
+        """The value of one element, before the reduction."""
+        reduction = self.buffer.data
+        count = len(reduction.ranges)
+        indices = [sympy.Symbol(f"i{n}") for n in range(count + len(reduction.reduction_ranges))]
+        with metal_handlers(ctx.cg, typed_inputs(self.input_names, self.input_asts(ctx, node), node)):
+            return as_value(reduction.inner_fn(indices[:count], indices[count:]))
+
+    def _tile_reduction(self, ctx: LoweringContext, value: Value, dtype: torch.dtype) -> str:
         """Reduces over a tile dimension, inside the loop over it or after.
 
         Helion's own strategy returns each thread's partial value where the loop over the tile has ended.
         """
-        env = CompileEnvironment.current()
-        reduction = self.buffer.data
-        inputs = self.input_fake_tensors(node)
-        if len(inputs) != 1:
-            raise exc.BackendUnsupported("metal", "a reduction over a tile that reads several values at once")
-        (dim,) = self._get_reduction_dims(node.meta["orig_node"], inputs[0])
-        env.backend.validate_reduction_input(self.block_index, inputs[0])
-        count = len(reduction.ranges)
-        indices = [sympy.Symbol(f"i{n}") for n in range(count + 1)]
-        with self.install_kernel_handlers(ctx, node):
-            value = result_text(reduction.inner_fn(indices[:count], indices[count:]))
+        kind_name = self.buffer.data.reduction_type
         axis, span = tile_placement(ctx.cg.device_function, self.block_index)
-        output = node.meta["val"]
-        accumulate = reduction_acc_dtype(reduction.reduction_type, inputs[0], output)
-        del dim
-        if reduction.reduction_type in INDEXED:
-            position = f"{ctx.cg.index_var(self.block_index)} - {ctx.cg.tile_begin_var(self.block_index)}"
-            text = index_marker(reduction.reduction_type, value, position, axis, span, accumulate)
-        else:
-            text = value_marker(reduction.reduction_type, value, axis, span, accumulate)
-        return env.backend.cast_ast(expr_from_string(text), output.dtype)
+        if kind_name not in INDEXED:
+            return value_marker(kind_name, value, axis, span, dtype)
+        position = f"{ctx.cg.index_var(self.block_index)} - {ctx.cg.tile_begin_var(self.block_index)}"
+        return index_marker(kind_name, value, position, axis, span, dtype)

@@ -101,7 +101,7 @@ class _Folder(_Blocks):
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
         self.generic_visit(node)
-        axis = _thread_axis(node.left)
+        axis = thread_axis(node.left)
         if axis is not None and len(node.ops) == 1 and isinstance(node.ops[0], ast.Lt):
             bound = node.comparators[0]
             if isinstance(bound, ast.Constant) and isinstance(bound.value, int) and self.block_dims[axis] <= bound.value:
@@ -110,7 +110,7 @@ class _Folder(_Blocks):
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         self.generic_visit(node)
-        axis = _thread_axis(node)
+        axis = thread_axis(node)
         if axis is not None and self.block_dims[axis] == 1:
             return ast.Constant(0)
         return node
@@ -129,7 +129,11 @@ class _Folder(_Blocks):
         return node
 
 
-def _thread_axis(node: ast.AST) -> int | None:
+def _is_integer(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, int)
+
+
+def thread_axis(node: ast.AST) -> int | None:
     """The axis of ``ml.tid[axis]``, or None for anything else."""
     if (
         isinstance(node, ast.Subscript)
@@ -169,7 +173,7 @@ class _Propagation(_Blocks):
             if not isinstance(target, ast.Name) or self.counts[target.id] != 1:
                 continue
             value = assignment.value
-            is_fixed = _is(value, True) or _is(value, False) or _thread_axis(value) is not None
+            is_fixed = _is_integer(value) or thread_axis(value) is not None
             is_fixed_name = (
                 isinstance(value, ast.Name) and self.counts[value.id] <= 1 and value.id not in loop_variables
             )
@@ -189,6 +193,11 @@ def _without_dead_assignments(body: list[ast.stmt]) -> list[ast.stmt]:
         for statement in body
         for node in ast.walk(statement)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    } | {
+        node.target.id
+        for statement in body
+        for node in ast.walk(statement)
+        if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name)
     }
     return _DeadCode(read).block(body)
 

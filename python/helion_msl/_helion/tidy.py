@@ -19,33 +19,59 @@ from helion._compiler.device_function import TensorArg
 
 from helion_msl._helion.groups import Group, GroupReduction, masked
 from helion_msl._helion.reductions import INDEX_MARKER, VALUE_MARKER
-from helion_msl._helion.simplify import simplify
+from helion_msl._helion.simplify import simplify, thread_axis
 
 if TYPE_CHECKING:
     from helion._compiler.device_function import DeviceFunction
 
 
-def tidy(fn: DeviceFunction) -> None:
-    """Rewrites the body of `fn` in place. Called once, when its body and the shape of its threadgroup are final."""
+def tidy(fn: DeviceFunction) -> tuple[int, int, int]:
+    """Rewrites the body of `fn`, which is complete, in place; returns the shape of its threadgroups."""
     renames = {name: aliases[0] for name, aliases in fn._variable_renames.items()}
     statements = [ast_rename(statement, renames) for statement in [*fn.preamble, *fn.body]]
-    x, y, z = fn.codegen.max_thread_block_dims
-    rewriter = _Rewriter(fn, (x, y, z))
+    order = _axis_order(statements, fn.codegen.max_thread_block_dims)
+    x, y, z = (fn.codegen.max_thread_block_dims[axis] for axis in order)
+    rewriter = _Rewriter(fn, (x, y, z), [order.index(axis) for axis in range(3)])
     body = rewriter.statements(statements)
     fn.preamble[:] = []
     fn.body[:] = simplify([*rewriter.arrays, *body], (x, y, z))
+    return x, y, z
+
+
+def _axis_order(statements: list[ast.stmt], dims: list[int]) -> list[int]:
+    """Which of Helion's thread axes become x, y and z.
+
+    Helion numbers them from the outermost loop inwards, and neighbouring elements in memory belong to the innermost
+    one: it becomes x, the axis of neighbouring threads. An axis along which the kernel reduces goes before all others,
+    since neighbours reduce within their simdgroup.
+    """
+    reduced = [
+        node.args[-2].value  # type: ignore[attr-defined]
+        for statement in statements
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in (VALUE_MARKER, INDEX_MARKER)
+    ]
+    used = [axis for axis in range(3) if dims[axis] > 1]
+    order = sorted(used, key=lambda axis: (-reduced.count(axis), -axis))
+    return order + [axis for axis in range(3) if axis not in used]
 
 
 class _Rewriter(ast.NodeTransformer):
     """Replaces Helion's calls: loads, stores, barriers, casts, inserted axes, reductions.
 
+    Args:
+        fn: the kernel.
+        block_dims: the shape of its threadgroups.
+        axes: for each of Helion's thread axes the one that it becomes.
+
     Attributes:
         arrays: declarations of threadgroup memory for the top of the kernel.
     """
 
-    def __init__(self, fn: DeviceFunction, block_dims: tuple[int, int, int]) -> None:
+    def __init__(self, fn: DeviceFunction, block_dims: tuple[int, int, int], axes: list[int]) -> None:
         self.fn = fn
         self.block_dims = block_dims
+        self.axes = axes
         self.arrays: list[ast.stmt] = []
         self.tensors = {argument.name: argument.fake_value for argument in fn.arguments if isinstance(argument, TensorArg)}
         self._before: list[ast.stmt] = []
@@ -97,6 +123,9 @@ class _Rewriter(ast.NodeTransformer):
             return self._store(call)
         if name == "tl.debug_barrier":
             return statement_from_string('ml.barrier("device")')
+        if name == "tl.load":
+            # A value that nothing uses, such as the only element of a row of which the position is wanted.
+            return None
         raise exc.BackendUnsupported("metal", f"Helion's operation {name}")
 
     def _store(self, call: ast.Call) -> ast.stmt:
@@ -125,6 +154,9 @@ class _Rewriter(ast.NodeTransformer):
         if _inserts_axes(node.slice):
             # A tile is one element for each thread, whatever the number of its dimensions.
             return self.visit(node.value)  # type: ignore[no-any-return]
+        axis = thread_axis(node)
+        if axis is not None:
+            return ast.Subscript(node.value, ast.Constant(self.axes[axis]), ast.Load())
         return self.generic_visit(node)  # type: ignore[return-value]
 
     def _load(self, call: ast.Call) -> ast.expr:
@@ -160,6 +192,7 @@ class _Rewriter(ast.NodeTransformer):
         arguments = [self.visit(argument) for argument in node.args]
         constants = [argument.value for argument in arguments if isinstance(argument, ast.Constant)]
         reduction, type_name, axis, span = constants[0], constants[1], constants[-2], constants[-1]
+        axis = self.axes[axis]
         dtype = getattr(torch, type_name.removeprefix("torch."))
         group = Group(axis, self.block_dims[axis], self.block_dims)
         # Another loop may have widened the axis.

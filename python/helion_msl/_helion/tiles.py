@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from helion._compiler.ast_extension import statement_from_string
 from helion._compiler.compile_environment import CompileEnvironment
@@ -15,14 +15,12 @@ if TYPE_CHECKING:
     from helion._compiler.inductor_lowering import CodegenState
     from helion._compiler.tile_strategy import DeviceGridState, DeviceLoopState
 
-_T = TypeVar("_T")
-
 
 class MetalTileStrategy(PerThreadNDTileStrategy):
     """One element for each thread; where a dimension has fewer threads than elements, a loop over lanes.
 
-    The last dimension of a tile lies on the lowest thread axis, and lanes are a whole row of threads apart, so that
-    neighbouring threads touch neighbouring elements of a contiguous tensor.
+    Lanes are a whole row of threads apart, so that neighbouring threads touch neighbouring elements of a contiguous
+    tensor.
 
     Attributes:
         placement: thread axis and number of threads of each block, once its loop was generated.
@@ -31,14 +29,9 @@ class MetalTileStrategy(PerThreadNDTileStrategy):
     def __init__(
         self, fn: DeviceFunction, block_ids: list[int], block_size: list[Any], loop_order: list[int], threads: list[int]
     ) -> None:
-        # Helion gives thread axes in `loop_order`, from the outermost loop inwards.
-        super().__init__(fn, block_ids, block_size, list(reversed(loop_order)), 1, threads)
-        self._nesting_order = loop_order
+        super().__init__(fn, block_ids, block_size, loop_order, 1, threads)
         self._cute_lane_layout_by_block = dict.fromkeys(self._lane_var_by_block, "strided")
         self.placement: dict[int, tuple[int, int]] = {}
-
-    def _reorder(self, block_ids: list[_T]) -> list[_T]:
-        return [block_ids[i] for i in reversed(self._nesting_order)]
 
     def codegen_grid(self, state: CodegenState) -> DeviceGridState:
         return self._placed(super().codegen_grid(state))
