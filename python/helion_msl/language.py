@@ -158,6 +158,18 @@ def bitcast(x: float, dtype: DType) -> Any:
     return struct.unpack("=" + dtype.format, struct.pack("=" + source, x))[0]
 
 
+# ---- Device memory ---------------------------------------------------------------------------------------------------
+
+
+def flat(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor's memory as a row of elements: ``flat(x)[offset]``.
+
+    Offsets count elements from the tensor's first one, whatever its sizes and strides are; they are 0 or more.
+    """
+    span = 1 + sum((size - 1) * stride for size, stride in zip(tensor.size(), tensor.stride(), strict=True))
+    return tensor.as_strided((span if tensor.numel() else 0,), (1,))
+
+
 # ---- Threadgroup memory and barriers -------------------------------------------------------------------------------
 
 

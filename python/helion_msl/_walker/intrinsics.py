@@ -16,7 +16,7 @@ from .. import language, language_math
 from . import atomics, fold, ir, operators, threads, values
 from .binding import bind, bind_numbers, scalar_type_of
 from .functions import FUNCTIONS, Function, apply
-from .types import BOOL, FLOAT32, INT32, ScalarType
+from .types import BOOL, FLOAT32, INT32, ScalarType, TensorType
 from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
@@ -229,6 +229,15 @@ def _clamp(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
     return apply(Function("helion_msl::minimum", "number"), [above, numbers["high"]])
 
 
+def _flat(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
+    argument = bind(parser, node, language.flat)["tensor"]
+    tensor = parser.value(argument)
+    if not isinstance(tensor, ir.TensorReference):
+        raise parser.error(argument, "ml.flat takes a tensor argument of the kernel")
+    # The same buffer with one dimension of stride 1: what is added to the address is the subscript itself.
+    return ir.TensorReference(tensor.argument, TensorType(tensor.type.dtype, 1, (1,), is_large=tensor.type.is_large))
+
+
 def _bitcast(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
     bound = bind(parser, node, language.bitcast)
     number, target = parser.scalar(bound["x"]), scalar_type_of(parser.value(bound["dtype"]))
@@ -255,6 +264,7 @@ _HANDLERS: dict[Any, Handler] = {
     language_math.where: _where,
     language_math.clamp: _clamp,
     language.bitcast: _bitcast,
+    language.flat: _flat,
     **threads.HANDLERS,
     **atomics.HANDLERS,
 }
