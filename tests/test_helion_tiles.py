@@ -216,6 +216,23 @@ def test_tile_with_begin_and_end() -> None:
         same(partial_range(x, begin, end), expected)
 
 
+@metal(block_sizes=[64])
+def range_from_constant(x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    for tile in hl.tile(16, x.size(0)):
+        out[tile] = x[tile] + 1
+    return out
+
+
+def test_tile_from_a_constant_begin() -> None:
+    for size in (128, 80, 100):
+        x = torch.randn(size, device=DEVICE)
+        whole, out = guarded(size)
+        range_from_constant(x, out)
+        assert_guards_are_intact(whole)
+        assert (out[:16] == SENTINEL).all()
+        same(out[16:], x[16:] + 1)
+
+
 @metal()
 def grid_with_step(x: torch.Tensor) -> torch.Tensor:
     out = torch.zeros_like(x)
@@ -416,7 +433,7 @@ def without_else(x: torch.Tensor, flags: torch.Tensor) -> torch.Tensor:
     return out
 
 
-@metal(block_sizes=[1])
+@metal()
 def branch_on_data(x: torch.Tensor) -> torch.Tensor:
     out = torch.zeros_like(x)
     for i in hl.grid(x.size(0)):

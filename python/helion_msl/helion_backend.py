@@ -9,6 +9,7 @@ import importlib
 import importlib.metadata
 import re
 import threading
+from typing import Any
 
 from .errors import HelionMslError
 
@@ -43,6 +44,26 @@ def register_helion_backend() -> None:
         # The operations must be there before the class: another thread may compile a kernel at once.
         importlib.import_module("._helion._codegen_modules", __package__)
         register_compiler_backend(HelionMslBackend)
+
+
+def generated_msl(kernel: Any, *args: object) -> str:  # noqa: ANN401 - a helion.Kernel, which is not imported here
+    """Return the Metal Shading Language that a Helion kernel runs for these arguments, without running it.
+
+    Args:
+        kernel: a kernel of ``backend="metal"`` that has one config, or was called with such arguments before.
+        args: its arguments.
+
+    Raises:
+        RuntimeError: the kernel has no config yet, or several to choose from.
+    """
+    sources: list[str] = []
+
+    def record(kernel: Any, grid: object, *args: object, _block_dims: tuple[int, int, int], **_: object) -> None:  # noqa: ANN401
+        del grid
+        sources.append(kernel.msl(*args, block_dims=_block_dims))
+
+    kernel.bind(args).compile_config(allow_print=False)(*args, _launcher=record)
+    return "\n".join(sources)
 
 
 def _check_version() -> None:

@@ -329,8 +329,9 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
         smaller = self._assign(f"ml.minimum(abs({x}), abs({y}))", torch.float32)
         ratio = self._assign(f"{smaller} / {larger}", torch.float32)
         length = self._assign(f"{larger} * ml.sqrt(1.0 + {ratio} * {ratio})", torch.float32)
-        is_plain = f"{larger} > 0.0 and {larger} < ml.inf"
-        return self._assign(f"{length} if {is_plain} else {larger}", torch.float32)
+        is_infinite = self._assign(f"ml.isinf({x}) or ml.isinf({y})", torch.bool)
+        is_plain = f"{larger} > 0.0 and not {is_infinite}"
+        return self._assign(f"{length} if {is_plain} else ml.inf if {is_infinite} else {larger}", torch.float32)
 
     def relu(self, x: Any) -> Value:
         operand = self._wide(x)

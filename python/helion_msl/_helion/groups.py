@@ -115,33 +115,24 @@ class GroupReduction:
 
     def _value(self, reduction: str, type_name: str, value: str) -> str:
         if self.group.is_within_simdgroup:
-            return self._shuffled(reduction, type_name, value, self.group.span)
+            return self._shuffled(reduction, value, self.group.span)
         if self.group.is_whole_simdgroups:
             return self._by_simdgroups(reduction, type_name, value)
         return self._by_threads(reduction, type_name, value)
 
-    def _shuffled(self, reduction: str, type_name: str, value: str, span: int) -> str:
-        # Metal's simdgroup functions take types of at most 32 bits (specification, section 6.9.2).
-        is_wide = type_name.endswith("64")
-        if span == SIMD_WIDTH and not is_wide:
+    def _shuffled(self, reduction: str, value: str, span: int) -> str:
+        if span == SIMD_WIDTH:
             return self._assign("reduced", f"{_SIMD_FUNCTIONS[reduction]}({value})")
         result = self._assign("reduced", value)
         distance = span // 2
         while distance:
-            other = self._other_lane(result, distance, type_name if is_wide else None)
+            other = self._assign("other", f"ml.simd_shuffle_xor({result}, {distance})")
             self.lines.append(f"{result} = {_combined(reduction, result, other)}")
             distance //= 2
         return result
 
-    def _other_lane(self, value: str, distance: int, wide_type: str | None) -> str:
-        if wide_type is None:
-            return self._assign("other", f"ml.simd_shuffle_xor({value}, {distance})")
-        low = self._assign("low", f"ml.simd_shuffle_xor(ml.uint32({value}), {distance})")
-        high = self._assign("high", f"ml.simd_shuffle_xor(ml.uint32({value} >> 32), {distance})")
-        return self._assign("other", f"{wide_type}(ml.uint64({high}) << 32 | ml.uint64({low}))")
-
     def _by_simdgroups(self, reduction: str, type_name: str, value: str) -> str:
-        partial = self._shuffled(reduction, type_name, value, SIMD_WIDTH)
+        partial = self._shuffled(reduction, value, SIMD_WIDTH)
         count = self.group.span // SIMD_WIDTH
         if count == 1:
             return partial
@@ -152,7 +143,7 @@ class GroupReduction:
             lane += f" + ml.simd_group // {count} * {count}"
         neutral = identity(reduction, getattr(torch, type_name.removeprefix("ml.")))
         others = self._assign("partial", f"{shared}[{lane}] if ml.simd_lane < {count} else {neutral}")
-        result = self._shuffled(reduction, type_name, others, SIMD_WIDTH)
+        result = self._shuffled(reduction, others, SIMD_WIDTH)
         # The next reduction, or the next iteration of a loop, may write the array again.
         self.lines.append("ml.barrier()")
         return result

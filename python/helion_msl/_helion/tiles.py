@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from helion._compiler.ast_extension import statement_from_string
 from helion._compiler.compile_environment import CompileEnvironment
 from helion._compiler.tile_strategy import PerThreadNDTileStrategy
@@ -34,6 +35,12 @@ class MetalTileStrategy(PerThreadNDTileStrategy):
         self.placement: dict[int, tuple[int, int]] = {}
 
     def codegen_grid(self, state: CodegenState) -> DeviceGridState:
+        begins, *rest = state.proxy_args
+        if rest[0] is not None:
+            # Helion asks `begin != 0` of an integer argument, which answers for the value that the kernel was first
+            # bound with. A symbol says that it is not known.
+            symbols = [_symbol(begin) for begin in begins] if isinstance(begins, (list, tuple)) else _symbol(begins)
+            state = state._replace(proxy_args=[symbols, *rest])
         return self._placed(super().codegen_grid(state))
 
     def codegen_device_loop(self, state: CodegenState) -> DeviceLoopState:
@@ -76,3 +83,7 @@ class MetalTileStrategy(PerThreadNDTileStrategy):
             return None
         self.mask_vars[block_idx] = mask = self.fn.new_var(f"mask_{block_idx}", dce=True)
         return statement_from_string(f"{mask} = {' and '.join(terms)}", end=self._to_ast(end))
+
+
+def _symbol(value: Any) -> Any:
+    return value._sympy_() if isinstance(value, torch.SymInt) else value
