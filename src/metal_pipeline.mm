@@ -97,6 +97,7 @@ ArgumentInfo read_argument(id<MTLBufferBinding> binding) {
   argument.scalar = type.scalar;
   argument.lanes = type.lanes;
   argument.element_size = static_cast<std::uint32_t>(binding.bufferDataSize);
+  argument.alignment = static_cast<std::uint32_t>(binding.bufferAlignment);
   argument.is_writable = binding.access != MTLBindingAccessReadOnly;
   return argument;
 }

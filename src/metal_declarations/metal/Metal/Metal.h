@@ -203,6 +203,7 @@ extern "C"
 @end
 
 @protocol MTLBufferBinding <MTLBinding>
+@property(readonly) NSUInteger bufferAlignment;
 @property(readonly) NSUInteger bufferDataSize;
 @property(readonly) MTLDataType bufferDataType;
 @end
