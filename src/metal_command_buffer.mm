@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "autorelease_pool.h"
 #include "errors.h"
 #include "objective_c_text.h"
 
@@ -101,7 +102,8 @@ std::shared_ptr<CommandBufferRecord> CommandBufferMonitor::follow(id<MTLCommandB
 
 // On a thread of Metal's, which has no autorelease pool and no use for exceptions.
 void CommandBufferMonitor::complete(CommandBufferRecord &record, id<MTLCommandBuffer> buffer) {
-  @autoreleasepool {
+  {
+    const AutoreleasePool pool;
     if (record.region) record.region->add(buffer.GPUStartTime, buffer.GPUEndTime);
     if (buffer.status == MTLCommandBufferStatusError) {
       NSError *error = buffer.error;

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <exception>
 
+#include "autorelease_pool.h"
 #include "errors.h"
 #include "metal_library.h"
 #include "metal_newer.h"
@@ -32,9 +33,8 @@ void run_on(dispatch_queue_t queue, const char *doing, Body &&body) {
     auto &running = *static_cast<Call *>(context);
     try {
       guard_objective_c<LaunchError>(running.doing, [&running] {
-        @autoreleasepool {
-          running.body();
-        }
+        const AutoreleasePool pool;
+        running.body();
       });
     } catch (const std::exception &) {
       running.error = std::current_exception();
@@ -126,10 +126,9 @@ MetalEngine::MetalEngine()
 }
 
 std::string MetalEngine::description() {
-  @autoreleasepool {
-    return "metal: " + helion_msl::text_of(device_.get().name) + ", MSL " +
-           language_version_name(newest_language_version());
-  }
+  const AutoreleasePool pool;
+  return "metal: " + helion_msl::text_of(device_.get().name) + ", MSL " +
+         language_version_name(newest_language_version());
 }
 
 // Everything that can change the pipeline's code.
@@ -148,13 +147,12 @@ std::string MetalEngine::archive_key(const std::string &expanded, const CompileR
 std::shared_ptr<const CompiledKernel> MetalEngine::compile(const CompileRequest &request) {
   std::shared_ptr<const CompiledKernel> kernel;
   guard_objective_c<MetalCompileError>("compiling", [&] {
-    @autoreleasepool {
-      const std::string expanded = expand_includes(request.source);
-      const auto library = compile_library(device_.get(), request.source, expanded, request.math_mode);
-      const auto function = find_function(library.get(), request.name, request.constants);
-      const std::string name = helion_msl::text_of(function.get().name);
-      kernel = make_kernel(device_.get(), function.get(), archives_, archive_key(expanded, request, name));
-    }
+    const AutoreleasePool pool;
+    const std::string expanded = expand_includes(request.source);
+    const auto library = compile_library(device_.get(), request.source, expanded, request.math_mode);
+    const auto function = find_function(library.get(), request.name, request.constants);
+    const std::string name = helion_msl::text_of(function.get().name);
+    kernel = make_kernel(device_.get(), function.get(), archives_, archive_key(expanded, request, name));
   });
   return kernel;
 }
