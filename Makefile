@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := pyproject.toml CMakeLists.txt README.md constraints.txt \
   $(shell find src python -type f -not -path '*/__pycache__/*' 2>/dev/null)
 
-.PHONY: demo test bench lint types docs wheel format wall-compile wall-declarations wall-link clean
+.PHONY: demo test bench lint types docs wheel format wall-compile wall-declarations wall-link wall-run clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/masked_copy.py
@@ -58,6 +58,14 @@ wall-link: wall-compile
 # What the engine declares of Apple's frameworks, against PyObjC's macOS wheels.
 wall-declarations: $(INSTALLED)
 	PYTHONPATH=scripts $(BIN)/python -m declarations_wall
+
+$(VENV)/.double-tools: tests/metal_double/requirements.txt | $(INSTALLED)
+	$(BIN)/python -m pip install --quiet -r $<
+	touch $@
+
+# The test suite on the Metal engine, over a double of Metal, with sanitizers.
+wall-run: $(VENV)/.double-tools
+	$(BIN)/python scripts/wall_run.py
 
 format: $(VENV)/.tools
 	$(BIN)/ruff check --fix-only --quiet

@@ -1,0 +1,99 @@
+#include "double_state.h"
+
+#include <condition_variable>
+#include <map>
+
+namespace metal_double {
+namespace {
+
+std::mutex state_mutex;
+std::vector<std::string> violations;
+std::map<std::string, std::int64_t> living_objects;
+
+std::mutex gate_mutex;
+std::condition_variable gate_opened;
+bool gate_closed = false;
+
+thread_local int depth = 0;
+
+}  // namespace
+
+void report_violation(const std::string &text) {
+  const InDouble inside;
+  const std::lock_guard lock(state_mutex);
+  violations.push_back(text);
+}
+
+std::string take_violations() {
+  const std::lock_guard lock(state_mutex);
+  std::string text;
+  for (const auto &violation : violations) text += violation + "\n";
+  violations.clear();
+  return text;
+}
+
+Counters &counters() {
+  static Counters instance;
+  return instance;
+}
+
+InDouble::InDouble() {
+  ++depth;
+}
+InDouble::~InDouble() {
+  --depth;
+}
+bool is_in_double() {
+  return depth > 0;
+}
+
+Staged &staged() {
+  static Staged instance;
+  return instance;
+}
+
+std::string take_staged(std::string Staged::*member) {
+  const std::lock_guard lock(staged().mutex);
+  std::string text;
+  text.swap(staged().*member);
+  return text;
+}
+
+std::atomic<bool> &eager() {
+  static std::atomic<bool> instance{false};
+  return instance;
+}
+
+void hold_gpu(bool hold) {
+  {
+    const std::lock_guard lock(gate_mutex);
+    gate_closed = hold;
+  }
+  gate_opened.notify_all();
+}
+
+void wait_while_gpu_is_held() {
+  std::unique_lock lock(gate_mutex);
+  gate_opened.wait(lock, [] { return !gate_closed; });
+}
+
+void object_born(const char *class_name) {
+  const std::lock_guard lock(state_mutex);
+  ++living_objects[class_name];
+}
+
+void object_died(const char *class_name) {
+  const std::lock_guard lock(state_mutex);
+  --living_objects[class_name];
+}
+
+std::string describe_living_objects() {
+  const std::lock_guard lock(state_mutex);
+  std::string text;
+  for (const auto &[name, count] : living_objects) {
+    if (count != 0) text += name + " " + std::to_string(count) + "\n";
+  }
+  return text;
+}
+
+}  // namespace metal_double

@@ -1,0 +1,72 @@
+// What the Metal double keeps about a run: broken rules, counts, and the failures it was asked to stage.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace metal_double {
+
+// Broken rules of Metal, of torch's stream or of memory management. A test that leaves one behind has failed.
+void report_violation(const std::string &text);
+std::string take_violations();  // one a line
+
+// Everything counted since the start; a test compares two readings.
+struct Counters {
+  std::atomic<std::int64_t> encoder_messages{0};
+  std::atomic<std::int64_t> dispatches{0};
+  std::atomic<std::int64_t> dispatch_syncs{0};
+  std::atomic<std::int64_t> command_buffers_committed{0};
+  std::atomic<std::int64_t> libraries_compiled{0};
+  std::atomic<std::int64_t> pipelines_compiled{0};
+  std::atomic<std::int64_t> pipelines_from_archives{0};
+  std::atomic<std::int64_t> engine_locks{0};        // mutexes that the extension has locked outside of the double
+  std::atomic<std::int64_t> engine_allocations{0};  // by threads inside of the extension, where it can be counted
+};
+Counters &counters();
+
+// Marks the double's own work on a thread, which is not the engine's.
+class InDouble {
+ public:
+  InDouble();
+  ~InDouble();
+  InDouble(const InDouble &) = delete;
+  InDouble &operator=(const InDouble &) = delete;
+};
+bool is_in_double();
+
+// Failures to stage. Each is used up by the first message that it fits, but for the persistent ones.
+struct Staged {
+  std::mutex mutex;
+  std::string compile_error;              // newLibraryWithSource fails with this text
+  std::string compile_warning;            // newLibraryWithSource succeeds, with this text in its error
+  std::string pipeline_error;             // newComputePipelineState fails with this text
+  std::string archive_error;              // adding to a binary archive fails with this text
+  std::string exception;                  // newLibraryWithSource raises an NSException with this reason
+  std::string launch_exception;           // dispatchThreadgroups raises one
+  std::string archive_write_error;        // writing a binary archive fails with this text
+  std::int64_t command_buffer_error = 0;  // MTLCommandBufferError of the next committed buffer
+  std::string command_buffer_reason;
+  // Persistent. There is no MPS until a test process asks for it: the programs that tests start are without.
+  std::atomic<bool> no_device{false};
+  std::atomic<bool> is_paravirtual{false};
+  std::atomic<bool> torch_without_mps{true};
+  std::atomic<int> macos_version{15};
+};
+Staged &staged();
+std::string take_staged(std::string Staged::*member);
+
+// Whether dispatches run when they are encoded. Off, they run on the GPU's thread after their buffer's commit.
+std::atomic<bool> &eager();
+// While held, committed command buffers wait before they run.
+void hold_gpu(bool hold);
+void wait_while_gpu_is_held();
+
+// Objects of the double by class, and torch's buffers.
+void object_born(const char *class_name);
+void object_died(const char *class_name);
+std::string describe_living_objects();  // "DoubleDevice 1", one a line
+
+}  // namespace metal_double

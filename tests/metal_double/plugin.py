@@ -1,0 +1,42 @@
+"""A pytest plugin that runs the test suite on the Metal engine over the double: ``-p metal_double.plugin``.
+
+torch is told that there is MPS. torch's own operations run at once on the CPU, so the double runs each launch when it
+is encoded; the engine's own tests turn that off.
+"""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+import helion_msl
+
+from . import session
+
+_double = session.start()
+
+# What the engine keeps as long as the process: the device, and a buffer for tensors without elements.
+_IMMORTAL = {"DoubleDevice": 1, "DoubleBuffer": 1}
+
+
+@pytest.fixture(autouse=True)
+def no_rule_was_broken():
+    yield
+    violations = _double.take_violations()
+    assert not violations, "\n".join(violations)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session, exitstatus):
+    helion_msl.synchronize("mps")
+    helion_msl.clear_cache()
+    gc.collect()
+    left = {name: count for name, count in _double.living_objects().items() if count != _IMMORTAL.get(name, 0)}
+    violations = _double.take_violations()
+    for name, count in left.items():
+        print(f"\nleft over at the end: {count} {name}, where {_IMMORTAL.get(name, 0)} may be")
+    for violation in violations:
+        print(f"\nbroken rule, after the tests: {violation}")
+    if left or violations:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,244 @@
+"""What the Metal engine says when Metal fails: compiling, archives, the GPU, the machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import uuid
+from pathlib import Path
+
+import pytest
+import torch
+
+import helion_msl
+from metal_double import control
+
+double = control.find()
+pytestmark = pytest.mark.skipif(double is None, reason="needs the Metal double: make wall-run")
+
+SCALE = """
+#include <metal_stdlib>
+using namespace metal;
+kernel void scale(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { x[i] *= 2; }
+// %s
+"""
+
+
+@pytest.fixture
+def asynchronous():
+    helion_msl.synchronize("mps")
+    double.set_eager(False)
+    yield
+    double.set_eager(True)
+
+
+def source_of(request):
+    """A source that no other test compiles, nor an earlier run, which may have left it on disk."""
+    if not hasattr(request.node, "metal_source"):
+        request.node.metal_source = SCALE % f"{request.node.name} {uuid.uuid4()}"
+    return request.node.metal_source
+
+
+def works(source):
+    x = torch.ones(4, device="mps")
+    helion_msl.launch(source, (x,), 4, 1)
+    helion_msl.synchronize("mps")
+    return x.tolist() == [2.0] * 4
+
+
+def run_program(text, **environment):
+    """Runs a program that begins on the double, and returns what it printed."""
+    program = "from metal_double import session\nimport helion_msl, torch\n" + textwrap.dedent(text)
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | environment, timeout=300
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_diagnostics_come_with_the_lines_they_name(request):
+    report = "program_source:4:76: error: use of undeclared identifier 'z'"
+    double.stage("compile_error", report)
+    with pytest.raises(helion_msl.MetalCompileError) as caught:
+        helion_msl.compile(source_of(request), device="mps")
+    assert report in str(caught.value)
+    assert "x[i] *= 2" in str(caught.value)
+    assert works(source_of(request))
+
+
+def test_warnings_do_not_stop_a_compile(request):
+    double.stage("compile_warning", "program_source:4:1: warning: unused variable 'y'")
+    assert works(source_of(request))
+
+
+def test_a_pipeline_that_cannot_be_made(request):
+    # Once for the archive's own attempt, which may fail, and once for the pipeline.
+    double.stage("pipeline_error", "Compiler encountered an internal error")
+    with pytest.raises(helion_msl.MetalCompileError, match=r"scale.*Compiler encountered an internal error"):
+        helion_msl.compile(source_of(request), device="mps")
+    assert works(source_of(request))
+
+
+def test_an_exception_of_metal_while_compiling_becomes_pythons(request):
+    double.stage("exception", "the compiler service is gone")
+    with pytest.raises(helion_msl.MetalCompileError, match="the compiler service is gone"):
+        helion_msl.compile(source_of(request), device="mps")
+    assert works(source_of(request))
+
+
+def test_an_exception_of_metal_while_encoding_becomes_pythons(request):
+    assert works(source_of(request))
+    double.stage("launch_exception", "the encoder is gone")
+    with pytest.raises(helion_msl.LaunchError, match="the encoder is gone"):
+        works(source_of(request))
+    assert works(source_of(request))
+
+
+@pytest.mark.parametrize("failure", ["archive_error", "archive_write_error"])
+def test_an_archive_that_cannot_be_filled_costs_no_correctness(request, failure):
+    double.stage(failure, "No space left on device")
+    assert works(source_of(request))
+
+
+CODES = {2: "timeout", 3: "page fault", 8: "out of memory", 9: "invalid resource", 4: "access revoked"}
+
+
+@pytest.mark.parametrize("code", CODES, ids=CODES.get)
+def test_a_failed_command_buffer_raises_once_with_kernels_and_reason(request, asynchronous, code):
+    x = torch.ones(4, device="mps")
+    helion_msl.launch(source_of(request), (x,), 4, 1)
+    double.stage_command_buffer_error(code, "Caused GPU Hang Error (IOGPUCommandBufferCallbackErrorHang)")
+    with pytest.raises(helion_msl.KernelError) as caught:
+        helion_msl.synchronize("mps")
+    assert "1 launch of scale" in str(caught.value)
+    assert "Caused GPU Hang Error" in str(caught.value)
+    helion_msl.synchronize("mps")
+    assert works(source_of(request))
+
+
+def test_a_failure_is_raised_by_the_next_launch_too(request, asynchronous):
+    x = torch.ones(4, device="mps")
+    helion_msl.launch(source_of(request), (x,), 4, 1)
+    double.stage_command_buffer_error(3, "page fault")
+    double.torch_synchronize()
+    with pytest.raises(helion_msl.KernelError, match="page fault"):
+        helion_msl.launch(source_of(request), (x,), 4, 1)
+    helion_msl.synchronize("mps")
+    assert x.tolist() == [1.0] * 4  # neither the failed launch nor the refused one
+    assert works(source_of(request))
+
+
+def test_a_failure_of_a_buffer_without_launches_is_not_ours(asynchronous):
+    x = torch.ones(4, device="mps")
+    double.torch_add(x, 1.0)
+    double.stage_command_buffer_error(3, "page fault")
+    double.torch_synchronize()
+    helion_msl.synchronize("mps")
+
+
+def test_two_threads_that_want_the_same_kernel_compile_it_once(request):
+    source = source_of(request)
+    barrier = threading.Barrier(4)
+    kernels = []
+
+    def work():
+        barrier.wait()
+        kernels.append(helion_msl.compile(source, device="mps"))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    with double.counting("libraries_compiled") as counts:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(kernels) == 4
+    assert counts == {"libraries_compiled": 1}
+
+
+ARCHIVED = """
+    double = session.start()
+    x = torch.ones(4, device="mps")
+    with double.counting("pipelines_compiled", "pipelines_from_archives") as counts:
+        helion_msl.launch("kernel void f(device float *x [[buffer(0)]]) { x[0] = 5; }", (x,), 1, 1)
+    assert x.tolist() == [5, 1, 1, 1]
+    assert double.take_violations() == []
+    print(counts["pipelines_compiled"], counts["pipelines_from_archives"])
+"""
+
+
+def files_below(directory):
+    return [path for path in Path(directory).rglob("*") if path.is_file()]
+
+
+@pytest.mark.slow
+def test_a_second_process_takes_the_pipeline_from_the_archive(tmp_path):
+    cache = {"HELION_MSL_CACHE_DIR": str(tmp_path)}
+    assert run_program(ARCHIVED, **cache).split()[0] == "1"
+    assert run_program(ARCHIVED, **cache) == "0 1\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", [b"", b"garbage", None], ids=["emptied", "overwritten", "cut short"])
+def test_a_damaged_archive_is_built_again(tmp_path, damage):
+    cache = {"HELION_MSL_CACHE_DIR": str(tmp_path)}
+    run_program(ARCHIVED, **cache)
+    archives = [path for path in files_below(tmp_path) if b"metal double archive" in path.read_bytes()]
+    assert archives
+    for path in archives:
+        path.write_bytes(path.read_bytes()[:-9] if damage is None else damage)
+    assert run_program(ARCHIVED, **cache).split()[0] == "1"
+    assert run_program(ARCHIVED, **cache) == "0 1\n"
+
+
+UNAVAILABLE = """
+    double = session.start()
+    double.set_machine(%s)
+    try:
+        helion_msl.engine_description("mps")
+    except helion_msl.EngineUnavailableError as error:
+        print(error)
+    double.set_machine()
+    print(helion_msl.engine_description("mps"))  # asked again, and there
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("machine", "reason"),
+    [
+        ("has_device=False", "Metal finds no GPU in this session"),
+        ("torch_has_mps=False, macos=13", "torch's MPS needs macOS 14"),
+        ("torch_has_mps=False", "torch has no MPS device"),
+    ],
+)
+def test_a_machine_without_a_gpu_says_what_is_missing(machine, reason):
+    refusal, description = run_program(UNAVAILABLE % machine).splitlines()
+    assert reason in refusal
+    assert description.startswith("metal: Apple M3 (double), MSL ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("machine", "description"),
+    [
+        ("macos=14", "metal: Apple M3 (double), MSL 3.1"),
+        ("macos=15", "metal: Apple M3 (double), MSL 3.2"),
+        ("macos=26", "metal: Apple M3 (double), MSL 4.0"),
+        ("is_paravirtual=True", "metal: Apple Paravirtual device, MSL 3.2"),
+    ],
+)
+def test_every_macos_compiles_the_newest_language_it_has(machine, description):
+    program = f"""
+    double = session.start()
+    double.set_machine({machine})
+    print(helion_msl.engine_description("mps"))
+    x = torch.ones(2, device="mps")
+    for math_mode in ("safe", "fast"):
+        source = "kernel void f(device float *x [[buffer(0)]]) {{ x[0] += 1; }}"
+        helion_msl.compile(source, device="mps", math_mode=math_mode)((x,), 1, 1)
+    print(x.tolist(), double.take_violations())
+    """
+    assert run_program(program).splitlines() == [description, "[3.0, 1.0] []"]
