@@ -263,6 +263,24 @@ def test_short_circuits_do_not_touch_what_they_skip() -> None:
     check(short_circuit, x, torch.zeros(1, dtype=torch.int32), torch.zeros(8, 4, dtype=torch.bool), block_dims=8)
 
 
+def decided_conditions(x, count, out):
+    i = ml.tid[0]
+    if 1 < x[i] + 1 < 5 or 3 > 2:
+        out[i, 0] = 1
+    if ml.atomic_add(count, 0, 1) > 100 or 3 > 2:
+        out[i, 1] = 1
+    if ml.atomic_add(count, 0, 1) >= 0 and 3 < 2:
+        out[i, 2] = 1
+    out[i, 3] = (1 < x[i] + 1 < 5) or True
+    out[i, 4] = (1 < x[i] + 1 < 5) and False
+
+
+def test_conditions_that_a_constant_decides() -> None:
+    count, out = torch.zeros(1, dtype=torch.int32), torch.zeros(4, 5, dtype=torch.int32)
+    launched = check(decided_conditions, INTS[5:9], count, out, block_dims=4)
+    assert launched[1].item() == 8
+
+
 def nan_truth(x, out):
     i = ml.tid[0]
     out[i, 0] = 1 if x[i] else 0

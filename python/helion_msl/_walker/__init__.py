@@ -5,6 +5,7 @@
 ``types``           what a value can be: scalars, tensors, threadgroup arrays; promotion and join
 ``ir``              the typed intermediate representation
 ``fold``            constructors that leave out what does nothing (``x * 1``, ``True and c``)
+``survey``          what must be known of a function before it is parsed: assigned names, loops
 ``parse_*``         Python AST to IR, one method for each node class; every error about the language is found here
 ``intrinsics``      what ``helion_msl.language``, ``math`` and the builtins mean in IR, with ``functions`` (of numbers),
                     ``threads`` (positions, barriers, simdgroups), ``atomics`` and ``binding`` (of arguments)

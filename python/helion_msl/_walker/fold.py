@@ -159,8 +159,8 @@ def logical_and(left: ir.Expression, right: ir.Expression) -> ir.Expression:
     """Return ``left && right``."""
     if isinstance(left, ir.Constant):
         return right if left.value else left
-    if isinstance(right, ir.Constant):
-        return left if right.value or ir.has_effect(left) else right
+    if isinstance(right, ir.Constant) and (right.value or not ir.is_ordered(left)):
+        return left if right.value else right
     return ir.Binary("&&", left, right, BOOL)
 
 
@@ -168,8 +168,8 @@ def logical_or(left: ir.Expression, right: ir.Expression) -> ir.Expression:
     """Return ``left || right``."""
     if isinstance(left, ir.Constant):
         return left if left.value else right
-    if isinstance(right, ir.Constant):
-        return left if not right.value or ir.has_effect(left) else right
+    if isinstance(right, ir.Constant) and (not right.value or not ir.is_ordered(left)):
+        return right if right.value else left
     return ir.Binary("||", left, right, BOOL)
 
 

@@ -7,13 +7,14 @@ repeated with what is known now. Types only widen, and there are few, so this en
 
 from __future__ import annotations
 
-import ast
 from typing import TYPE_CHECKING
 
 from . import fold, ir
+from .survey import survey
 from .types import BOOL, ScalarType, join
 
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Callable
 
 
@@ -25,21 +26,12 @@ class TypeConflictError(Exception):
         super().__init__(name)
 
 
-def assigned_names(nodes: ast.AST | list[ast.stmt]) -> set[str]:
-    """Return the names that statements assign, in Python's sense: anywhere in them."""
-    names = set()
-    for root in nodes if isinstance(nodes, list) else [nodes]:
-        for node in ast.walk(root):
-            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-                names.add(node.id)
-    return names
-
-
 class Variables:
     """The local variables of one function, across the passes over it."""
 
     def __init__(self, definition: ast.FunctionDef, keeps_literals_weak: bool) -> None:
-        self.local_names = assigned_names(definition.body)
+        self.survey = survey(definition)
+        self.local_names = self.survey.assigned
         self.changed = False
         self._keeps_literals_weak = keeps_literals_weak
         self._variables: dict[str, ir.Variable] = {}
@@ -161,38 +153,3 @@ def stable(variables: Variables, one_pass: Callable[[], ir.Kernel]) -> ir.Kernel
         kernel = one_pass()
         if not variables.changed:
             return kernel
-
-
-def loop_owned_names(definition: ast.FunctionDef) -> set[int]:
-    """Return the ids of ``for`` loops whose variable is used nowhere outside loops over the same name.
-
-    Such a loop may count in its target itself: Python's rule that the variable survives the loop, and that the body may
-    change it without changing the count, cannot be observed.
-    """
-    owned: set[int] = set()
-    loops: dict[str, list[ast.For]] = {}
-    for node in ast.walk(definition):
-        if isinstance(node, ast.For) and isinstance(node.target, ast.Name):
-            loops.setdefault(node.target.id, []).append(node)
-    for name, group in loops.items():
-        inside = {id(use) for loop in group for use in ast.walk(loop) if _uses(use, name) and not _in_header(loop, use)}
-        everywhere = {id(use) for use in ast.walk(definition) if _uses(use, name)}
-        if everywhere <= inside and not any(_stores(loop.body + loop.orelse, name) for loop in group):
-            owned.update(id(loop) for loop in group)
-    return owned
-
-
-def _uses(node: ast.AST, name: str) -> bool:
-    return isinstance(node, ast.Name) and node.id == name
-
-
-def _in_header(loop: ast.For, use: ast.AST) -> bool:
-    return any(node is use for part in (loop.iter, *loop.orelse) for node in ast.walk(part))
-
-
-def _stores(body: list[ast.stmt], name: str) -> bool:
-    return any(
-        isinstance(node, ast.Name) and node.id == name and not isinstance(node.ctx, ast.Load)
-        for statement in body
-        for node in ast.walk(statement)
-    )

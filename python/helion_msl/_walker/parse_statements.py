@@ -8,7 +8,7 @@ import ast
 from typing import TYPE_CHECKING, ClassVar
 
 from . import fold, ir, operators, values
-from .infer import TypeConflictError, assigned_names, loop_owned_names
+from .infer import TypeConflictError
 from .parse_expressions import ExpressionParser
 from .types import BOOL, INT32, INT64, VOID, PointerType, ScalarType, promote
 from .values import PythonObject, TupleValue
@@ -46,7 +46,6 @@ class StatementParser(ExpressionParser):
     def parse(self) -> ir.Kernel:
         """Run one pass over the function."""
         definition = self.source.definition
-        self._loop_owned = loop_owned_names(definition)
         self._breaks: list[list[set[str] | None]] = []
         self._completion_flags: list[ir.Variable | None] = []
         self._body: list[ir.Statement] = []
@@ -230,7 +229,7 @@ class StatementParser(ExpressionParser):
             )
             if later_reads and values.is_expression(item) and isinstance(item.type, ScalarType):
                 items[index] = self._temporary(target, item)
-            written |= assigned_names(target.elts[index])
+            written |= {node.id for node in ast.walk(target.elts[index]) if isinstance(node, ast.Name)}
         for element, item in zip(target.elts, items, strict=True):
             self.assign_target(element, item)
 
@@ -370,7 +369,7 @@ class StatementParser(ExpressionParser):
     ) -> tuple[list[ir.Statement], list[set[str] | None], ir.Variable | None]:
         """Return a loop's body, the names assigned at each ``break`` in it, and the flag that its ``else`` tests."""
         flag = None
-        if node.orelse and any(isinstance(part, ast.Break) for part in ast.walk(node)):
+        if node.orelse and self.variables.survey.loops[id(node)].has_break:
             flag = ir.Variable("completed", BOOL, self.source.line(node), is_temporary=True)
             self.emit(ir.Assign(flag, ir.Constant(True, BOOL, False), flag.line))
         self._breaks.append([])
@@ -424,11 +423,11 @@ class StatementParser(ExpressionParser):
     def _counted_loop(
         self, node: ast.For, name: str, start: ir.Expression, stop: ir.Expression, step: ir.Expression
     ) -> None:
-        changed = assigned_names(node.body)
+        changed = self.variables.survey.loops[id(node)].assigned
         stop, step = self._fixed(node, stop, changed), self._fixed(node, step, changed)
         counter_type = self._counter_type(start, stop, step)
         start, stop, step = (fold.convert(bound, counter_type) for bound in (start, stop, step))
-        owned = id(node) in self._loop_owned
+        owned = id(node) in self.variables.survey.owned
         before = set(self.assigned or ())
         rises = ir.is_positive(step)
         non_negative = (ir.is_non_negative(start) and rises) or self._falls_to_zero(stop, step)
@@ -467,7 +466,7 @@ class StatementParser(ExpressionParser):
         runs = all(isinstance(bound, ir.Constant) for bound in bounds) and len(
             range(*(int(bound.value) for bound in bounds if isinstance(bound, ir.Constant)))
         )
-        has_continue = any(isinstance(part, ast.Continue) for part in ast.walk(node))
+        has_continue = self.variables.survey.loops[id(node)].has_continue
         if not runs or has_continue or after_body is None:
             return set(before)
         return self.join_assigned(after_body, *breaks)

@@ -60,7 +60,8 @@ PRECEDENCE = {
     "%": PRODUCT,
 }
 # Mixed without parentheses these are legal, misread by people and warned about by clang.
-_LOOSE = frozenset({"|", "^", "&", "<<", ">>", "==", "!="})
+_COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
+_LOOSE = frozenset({"|", "^", "&", "<<", ">>"})
 
 _POSITION_NAMES: dict[ir.PositionKind, tuple[str, str]] = {
     "threadgroup_position_in_grid": ("uint3", "tgid"),
@@ -413,9 +414,12 @@ class Printer:
         return f"{self._operand(left, node, own)} {node.operator} {self._operand(right, node, own + 1)}", own
 
     def _operand(self, node: ir.Expression, parent: ir.Binary, precedence: int) -> str:
-        operator = node.operator if isinstance(node, ir.Binary) else parent.operator
-        if operator != parent.operator and (parent.operator in _LOOSE or (parent.operator, operator) == ("||", "&&")):
-            precedence = ATOM
+        if isinstance(node, ir.Binary):
+            is_other = node.operator != parent.operator
+            is_comparison = node.operator in _COMPARISONS and parent.operator in _COMPARISONS
+            is_and_in_or = (parent.operator, node.operator) == ("||", "&&")
+            if is_comparison or is_and_in_or or (is_other and parent.operator in _LOOSE):
+                precedence = ATOM
         return self.text(node, precedence)
 
     def _text_Conditional(self, node: ir.Conditional) -> tuple[str, int]:
