@@ -38,7 +38,7 @@ enum class ScalarType : std::uint8_t {
 // One entry of a kernel's argument table: what the kernel declares at a buffer index.
 struct ArgumentInfo {
   std::string name;
-  std::uint32_t index = 0;         // n of [[buffer(n)]]
+  std::uint32_t index = 0;  // n of [[buffer(n)]]
   ScalarType scalar = ScalarType::opaque;
   std::uint32_t lanes = 1;         // 2 to 4 for vectors
   std::uint32_t element_size = 0;  // bytes of one element as declared
@@ -50,11 +50,11 @@ struct ArgumentInfo {
 // What a compiled kernel tells about itself.
 struct KernelInfo {
   std::string name;
-  std::vector<ArgumentInfo> arguments;              // ascending by index
+  std::vector<ArgumentInfo> arguments;  // ascending by index
   std::uint32_t max_total_threads_per_threadgroup = 1024;
   std::array<std::uint32_t, 3> required_threads_per_threadgroup{};  // zeros: any
   std::uint32_t thread_execution_width = 32;
-  std::uint64_t static_threadgroup_memory = 0;      // bytes
+  std::uint64_t static_threadgroup_memory = 0;  // bytes
 };
 
 enum class MathMode : std::uint8_t { safe, fast };
@@ -74,7 +74,7 @@ struct CompileRequest {
 struct BoundArgument {
   // Buffers: host address (cpu) or id<MTLBuffer> (mps). Bytes: address of the value, alive during the call.
   void *address = nullptr;
-  std::uint64_t offset = 0;  // bytes from `address`
+  std::uint64_t offset = 0;      // bytes from `address`
   std::uint32_t byte_count = 0;  // above 0: inline bytes, at most 4096
 };
 

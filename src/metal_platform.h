@@ -1,5 +1,5 @@
-// The one place where Apple's headers come in. With the Mac's SDK they are Apple's; without it the include path leads to
-// src/metal_declarations, and on Linux to GNUstep's Foundation.
+// The one place where Apple's headers come in. With the Mac's SDK they are Apple's; without it the include path leads
+// to src/metal_declarations, and on Linux to GNUstep's Foundation.
 #pragma once
 
 #import <Foundation/Foundation.h>

@@ -106,9 +106,9 @@ struct helion_host_library {
 // of two branches into one (LLVM Language Reference, function attributes).
 #if defined(__clang__)
 #define HELION_HOST_CONVERGENT __attribute__((convergent, nomerge))
-// Code generators for CPUs forget both, and would copy the block that a call stands in to the ends of the branches before
-// it. They never copy inline assembly that is convergent, as all is under -fconvergent-functions, nor what shares its
-// block: it stands before each call.
+// Code generators for CPUs forget both, and would copy the block that a call stands in to the ends of the branches
+// before it. They never copy inline assembly that is convergent, as all is under -fconvergent-functions, nor what
+// shares its block: it stands before each call.
 #define HELION_HOST_ONE_CALL_SITE() __asm__ volatile("")
 #else
 #define HELION_HOST_CONVERGENT
