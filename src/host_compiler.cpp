@@ -187,11 +187,9 @@ class Compilation {
 
   std::string translation_unit(const ScannedSource &scanned, const RewrittenText &rewritten) const {
     std::string text = scanned.head;
+    // Preprocessing has taken the user's own #include lines away with what they brought: this header brings whatever a
+    // word of the text asks for.
     text += "#include <metal_stdlib>\n#include <helion_host/kernel_entry.h>\n";
-    // Preprocessing has taken the user's own #include lines away with what they brought.
-    if (is_preprocessed_) {
-      text += "#if __has_include(<metal_simdgroup_matrix>)\n#include <metal_simdgroup_matrix>\n#endif\n";
-    }
     // Functions are inlined as Metal inlines them: a barrier in a helper is a place of its own for each call of the
     // helper. And none is kept but for the kernels in the table.
     text +=

@@ -218,4 +218,22 @@ std::string swizzle_macros(const Tokens &tokens) {
   return macros;
 }
 
+// ---- words ---------------------------------------------------------------------------------------------------------
+
+std::string word_macros(const Tokens &tokens) {
+  std::set<std::string_view> words;
+  for (std::size_t at = 0; at < tokens.size(); ++at) {
+    const std::string_view word = tokens.text(at);
+    const bool is_ascii = std::all_of(word.begin(), word.end(), [](char c) { return static_cast<signed char>(c) > 0; });
+    if (tokens.is_identifier(at) && is_ascii) words.insert(word);
+  }
+  std::string macros = "#define HELION_MSL_SELECTS\n";
+  for (const std::string_view word : words) {
+    macros += "#define HELION_MSL_USES_";
+    macros += word;
+    macros += '\n';
+  }
+  return macros;
+}
+
 }  // namespace helion_msl

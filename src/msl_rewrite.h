@@ -40,4 +40,7 @@ void drop_address_space_overloads(const Tokens &tokens, const std::vector<Declar
 // The #define lines that tell the headers which swizzles the text uses.
 std::string swizzle_macros(const Tokens &tokens);
 
+// The #define lines that tell the headers which words the text has, so that they can leave out what it does not use.
+std::string word_macros(const Tokens &tokens);
+
 }  // namespace helion_msl

@@ -54,7 +54,7 @@ class Scanner {
     }
     for (std::size_t index = 0; index < kernels_.functions.size(); ++index) rewrite_function(index);
     for (const Entry &entry : entries_) insert(entry);
-    result_.head = swizzle_macros(tokens_);
+    result_.head = swizzle_macros(tokens_) + word_macros(tokens_);
     result_.tail = tail();
     return std::move(result_);
   }

@@ -87,3 +87,18 @@ HELION_MSL_FUNC V refract(const A &i, const B &n, type_identity_t<helion_host::e
 }
 
 }  // namespace metal
+
+#define HELION_MSL_MATH_MODE \
+  using metal::distance;     \
+  using metal::length;       \
+  using metal::normalize;
+
+namespace metal {
+namespace fast {
+HELION_MSL_MATH_MODE
+}
+namespace precise {
+HELION_MSL_MATH_MODE
+}
+}  // namespace metal
+#undef HELION_MSL_MATH_MODE

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "integer.h"
+#include "math.h"
 #include "simdgroup.h"
 
 namespace helion_host {
