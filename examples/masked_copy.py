@@ -1,4 +1,4 @@
-"""Copies the elements of a tensor that a mask selects, with a Helion kernel, and shows every step on the way to the result.
+"""Copies the elements of a tensor that a mask selects, with a Helion kernel, and shows every step on the way.
 
 Run it with ``python examples/masked_copy.py``. On a Mac the kernel runs on the GPU, elsewhere on the CPU.
 """

@@ -195,7 +195,9 @@ def test_binary(name: str, dtype: torch.dtype) -> None:
     check(BINARY[name], values(dtype), values(dtype, 1).flip(0), ulps=1)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int64, torch.int16, torch.int8, torch.uint8], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.int64, torch.int16, torch.int8, torch.uint8], ids=str
+)
 @pytest.mark.parametrize("name", ["add", "mul", "maximum"])
 def test_binary_other_types(name: str, dtype: torch.dtype) -> None:
     check(BINARY[name], values(dtype), values(dtype, 1).flip(0), ulps=1)

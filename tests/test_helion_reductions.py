@@ -88,7 +88,9 @@ def test_every_reduction(name: str, options: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"reduction_loops": [64]}], ids=str)
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int32, torch.int64, torch.int8, torch.uint8, torch.bool], ids=str)
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.int32, torch.int64, torch.int8, torch.uint8, torch.bool], ids=str
+)
 @pytest.mark.parametrize("name", ["sum", "amax", "amin", "argmax"])
 def test_reductions_of_other_types(name: str, dtype: torch.dtype, options: dict[str, object]) -> None:
     generator = torch.Generator().manual_seed(3)
@@ -131,7 +133,7 @@ def test_dynamic_shapes_serve_every_row_length() -> None:
         same(kernel(x, REDUCTIONS["sum"], torch.empty(5, device=DEVICE)), x.sum(-1), 1e-4)
 
 
-# ---- whole rows ------------------------------------------------------------------------------------------------------------
+# ---- whole rows --------------------------------------------------------------------------------------------------
 
 
 def layer_norm(x: torch.Tensor) -> torch.Tensor:
@@ -188,7 +190,7 @@ def test_cross_entropy() -> None:
     same(cross_entropy(logits, labels), F.cross_entropy(logits, labels))
 
 
-# ---- tiles -----------------------------------------------------------------------------------------------------------------
+# ---- tiles -------------------------------------------------------------------------------------------------------
 
 
 @metal(block_sizes=[8, 64])

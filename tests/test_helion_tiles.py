@@ -39,7 +39,7 @@ def assert_guards_are_intact(whole: torch.Tensor) -> None:
     assert (whole[-32:] == SENTINEL).all()
 
 
-# ---- copies ------------------------------------------------------------------------------------------------------------
+# ---- copies ------------------------------------------------------------------------------------------------------
 
 
 def copy(x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
@@ -69,7 +69,11 @@ def test_copies_touch_nothing_beyond_their_tensor(size: int, block_size: int, st
     assert_guards_are_intact(whole)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool], ids=str)
+@pytest.mark.parametrize(
+    "dtype",
+    [torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool],
+    ids=str,
+)
 def test_copy_of_every_type(dtype: torch.dtype) -> None:
     x = torch.randint(0, 2 if dtype == torch.bool else 100, (777,), device=DEVICE).to(dtype)
     assert torch.equal(metal(block_sizes=[128])(copy)(x, torch.zeros_like(x)), x)
@@ -84,7 +88,7 @@ def test_one_kernel_serves_every_size_when_shapes_are_dynamic() -> None:
         assert_guards_are_intact(whole)
 
 
-# ---- dimensions, strides, lanes ------------------------------------------------------------------------------------------
+# ---- dimensions, strides, lanes ----------------------------------------------------------------------------------
 
 
 def add(x: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
@@ -165,7 +169,7 @@ def test_transpose_is_right_or_refused() -> None:
     same(result, x.T)
 
 
-# ---- where a tile lies ---------------------------------------------------------------------------------------------------
+# ---- where a tile lies -------------------------------------------------------------------------------------------
 
 
 @metal(block_sizes=[64])
@@ -311,7 +315,7 @@ def test_two_top_level_loops_of_different_sizes() -> None:
     same(b, y * 2)
 
 
-# ---- arguments -----------------------------------------------------------------------------------------------------------
+# ---- arguments ---------------------------------------------------------------------------------------------------
 
 
 @metal(block_sizes=[64])
@@ -409,14 +413,14 @@ def test_the_same_tensor_twice() -> None:
     same(kernel(x, x, x), expected)
 
 
-# ---- control flow --------------------------------------------------------------------------------------------------------
+# ---- control flow ------------------------------------------------------------------------------------------------
 
 
 @metal(block_sizes=[64])
 def both_branches(x: torch.Tensor, n: int) -> torch.Tensor:
     out = torch.empty_like(x)
     for tile in hl.tile(x.size(0)):
-        if n > 3:
+        if n > 3:  # noqa: SIM108 - the branches are what is tested
             value = x[tile] * 2
         else:
             value = x[tile] - n
@@ -525,7 +529,7 @@ def carried_lanes(x: torch.Tensor) -> torch.Tensor:
     return out
 
 
-# ---- what is refused -----------------------------------------------------------------------------------------------------
+# ---- what is refused ---------------------------------------------------------------------------------------------
 
 
 @metal(block_sizes=[16, 16, 16])

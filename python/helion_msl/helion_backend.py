@@ -26,9 +26,9 @@ class HelionVersionError(HelionMslError, RuntimeError):
 
 
 def register_helion_backend() -> None:
-    """Makes ``backend="metal"``, also by ``HELION_BACKEND=metal``, mean this package for kernels compiled from now on.
+    """Make ``backend="metal"``, also by ``HELION_BACKEND=metal``, mean this package for kernels compiled from now on.
 
-    A kernel that was decorated before is affected too, unless it was already called. Calling this again changes nothing.
+    A kernel that was decorated before is affected too, unless it was called already. Registering again changes nothing.
 
     Raises:
         HelionVersionError: Helion is missing, or its version is not supported; the message says what to install.
@@ -46,7 +46,7 @@ def register_helion_backend() -> None:
         register_compiler_backend(HelionMslBackend)
 
 
-def generated_msl(kernel: Any, *args: object) -> str:  # noqa: ANN401 - a helion.Kernel, which is not imported here
+def generated_msl(kernel: Any, *args: object) -> str:
     """Return the Metal Shading Language that a Helion kernel runs for these arguments, without running it.
 
     Args:
@@ -58,7 +58,7 @@ def generated_msl(kernel: Any, *args: object) -> str:  # noqa: ANN401 - a helion
     """
     sources: list[str] = []
 
-    def record(kernel: Any, grid: object, *args: object, _block_dims: tuple[int, int, int], **_: object) -> None:  # noqa: ANN401
+    def record(kernel: Any, grid: object, *args: object, _block_dims: tuple[int, int, int], **_: object) -> None:
         del grid
         sources.append(kernel.msl(*args, block_dims=_block_dims))
 

@@ -3,8 +3,8 @@
 Everything below this package imports Helion, whose import takes seconds:
 
 - ``backend``: the backend class that Helion finds under the name ``"metal"``
-- ``expressions``: Inductor's operations as Metal Python with known types
-- ``lowerings``: puts ``expressions`` in the place of Helion's own expression generator
+- ``values``, ``expressions``: Inductor's operations as Metal Python with known types
+- ``handlers``, ``lowerings``: put ``expressions`` in the place of Helion's own expression generator
 - ``threads``, ``tiles``: how the elements of a tile are spread over the threads of a threadgroup
 - ``reductions``, ``groups``: sums, extrema and their positions across those threads
 - ``tidy``, ``simplify``: rewrite Helion's generated function into plain Metal Python

@@ -15,10 +15,10 @@ from helion.language._tracing_ops import _host_tensor
 from helion.runtime.config import Config
 
 from helion_msl._helion import reductions, threads
-from helion_msl._helion.expressions import metal_type
 from helion_msl._helion.lowerings import use_metal_expressions
 from helion_msl._helion.tidy import tidy
 from helion_msl._helion.tiles import MetalTileStrategy
+from helion_msl._helion.values import metal_type
 
 if TYPE_CHECKING:
     import ast
@@ -41,7 +41,7 @@ class HelionMslBackend(MetalBackend):
     Helion's code for ``"metal"`` decides what is *not* specific to a generated text, such as the search space.
     """
 
-    # ---- what the generated module looks like -------------------------------------------------------------------
+    # ---- what the generated module looks like ---------------------------------------------------------------------
 
     @property
     def codegen_name(self) -> str:
@@ -82,7 +82,7 @@ class HelionMslBackend(MetalBackend):
         del config, has_barrier
         return [f"_block_dims={tidy(DeviceFunction.current())}"]
 
-    # ---- types and expressions -----------------------------------------------------------------------------------
+    # ---- types and expressions ------------------------------------------------------------------------------------
 
     def dtype_str(self, dtype: torch.dtype) -> str:
         return metal_type(dtype)
@@ -123,7 +123,7 @@ class HelionMslBackend(MetalBackend):
     def scalar_load_expr(self, tensor_name: str, index_expr: str | None = None) -> str:
         return f"tl.load({tensor_name} + ({index_expr or 0}), None)"
 
-    # ---- tiles -----------------------------------------------------------------------------------------------------
+    # ---- tiles ----------------------------------------------------------------------------------------------------
 
     def create_loop_strategy(self, fn: DeviceFunction, block_ids: list[int], config: Config) -> TileStrategy:
         if len(set(block_ids)) != len(block_ids):
@@ -144,7 +144,7 @@ class HelionMslBackend(MetalBackend):
     def force_tile_mask(self) -> bool:
         return False
 
-    # ---- reductions --------------------------------------------------------------------------------------------------
+    # ---- reductions -----------------------------------------------------------------------------------------------
 
     def reduction_expr(
         self,
@@ -225,7 +225,7 @@ class HelionMslBackend(MetalBackend):
                 changed = True
         return Config.from_dict({**config.config, "reduction_loops": loops}) if changed else config
 
-    # ---- lowerings ---------------------------------------------------------------------------------------------------
+    # ---- lowerings ------------------------------------------------------------------------------------------------
 
     def pre_codegen(self, graphs: list[GraphInfo], config: Config, tile_strategy: TileStrategyDispatch) -> None:
         del config, tile_strategy
@@ -234,7 +234,7 @@ class HelionMslBackend(MetalBackend):
             _refuse_repeated_dimensions(graph)
         use_metal_expressions(graphs)
 
-    # ---- autotuning ----------------------------------------------------------------------------------------------
+    # ---- autotuning -----------------------------------------------------------------------------------------------
 
     def autotune(self, bound_kernel: Any, args: Sequence[object], *, force: bool = True, **kwargs: object) -> Config:
         is_asked_for = force or bound_kernel.settings.force_autotune
@@ -281,6 +281,6 @@ def _refuse_repeated_dimensions(graph: GraphInfo) -> None:
         if len(set(known)) != len(known):
             raise exc.BackendUnsupported(
                 "metal",
-                f"{node.name}, a tile of shape {tuple(value.size())} with two dimensions of the same block: each thread "
+                f"{node.name}, a tile of shape {tuple(value.size())} with two dimensions of the same block: a thread "
                 "has one position along a block, so this would be the diagonal; use tiles of different block sizes",
             )

@@ -15,7 +15,18 @@ import torch
 from helion import exc
 from helion._compiler.ast_extension import expr_from_string
 from torch._inductor.ops_handler import DefaultHandler
-from torch._inductor.virtualized import OpsValue, V
+from torch._inductor.virtualized import V
+
+from helion_msl._helion.values import (
+    HALF_TYPES,
+    NARROW_INTEGERS,
+    Value,
+    as_value,
+    cast,
+    compute_type,
+    constant,
+    metal_type,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,131 +34,28 @@ if TYPE_CHECKING:
     import sympy
     from helion._compiler.helper_function import CodegenInterface
 
-# The types of Metal (specification, section 2.1 "Scalar Data Types") under their names in helion_msl.language.
-METAL_TYPES: dict[torch.dtype, str] = {
-    torch.bool: "ml.bool_",
-    torch.int8: "ml.int8",
-    torch.uint8: "ml.uint8",
-    torch.int16: "ml.int16",
-    torch.uint16: "ml.uint16",
-    torch.int32: "ml.int32",
-    torch.uint32: "ml.uint32",
-    torch.int64: "ml.int64",
-    torch.uint64: "ml.uint64",
-    torch.float16: "ml.float16",
-    torch.bfloat16: "ml.bfloat16",
-    torch.float32: "ml.float32",
-}
-
-HALF_TYPES = (torch.float16, torch.bfloat16)
-NARROW_INTEGERS = (torch.int8, torch.uint8, torch.int16, torch.uint16)
-
 # Functions of one floating-point number that have the same name in Inductor and in helion_msl.language.
 _MATH_UNARY = frozenset(
-    "acos acosh asin asinh atan atanh cos cosh erf erfc exp exp2 expm1 log log10 log1p log2 rsqrt sigmoid sin sinh sqrt "
-    "tan tanh".split()
+    [
+        *("acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "sin", "sinh", "tan", "tanh"),
+        *("exp", "exp2", "expm1", "log", "log10", "log1p", "log2", "sqrt", "rsqrt", "erf", "erfc", "sigmoid"),
+    ]
 )
 # Those that leave an integer as it is.
 _ROUNDINGS = {"ceil": "ceil", "trunc": "trunc", "round": "rint"}
 _COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 
-class Value(str):
-    """Metal Python text of one value, with its dtype.
-
-    Attributes:
-        dtype: the type that evaluating the text gives in Metal.
-        literal: the Python number where the text is a literal; it then takes any dtype of its kind.
-    """
-
-    __slots__ = ("dtype", "literal")
-
-    dtype: torch.dtype
-    literal: float | bool | None
-
-    def __new__(cls, text: str, dtype: torch.dtype, literal: float | bool | None = None) -> Value:
-        value = super().__new__(cls, text)
-        value.dtype = dtype
-        value.literal = literal
-        return value
-
-
-def literal_text(number: float | bool) -> str:
-    """Returns Python text that evaluates to `number`, non-finite floats included."""
-    if isinstance(number, float) and (number != number or number in (float("inf"), float("-inf"))):
-        return "ml.nan" if number != number else "ml.inf" if number > 0 else "(-ml.inf)"
-    return f"({number!r})" if not isinstance(number, bool) and number < 0 else repr(number)
-
-
-def metal_type(dtype: torch.dtype) -> str:
-    """Returns Metal's name of `dtype`; raises BackendUnsupported where Metal has no such type."""
-    if dtype not in METAL_TYPES:
-        reason = f"the dtype {dtype}: Metal has no such type"
-        if dtype == torch.float64:
-            reason += "; use torch.float32"
-        raise exc.BackendUnsupported("metal", reason)
-    return METAL_TYPES[dtype]
-
-
-def cast(value: Value, dtype: torch.dtype) -> Value:
-    """Converts as ``tensor.to(dtype)`` does."""
-    if value.dtype == dtype:
-        return value
-    target = metal_type(dtype)
-    if value.literal is not None and dtype.is_floating_point and dtype not in HALF_TYPES:
-        return constant(value.literal, dtype)
-    text: str = value
-    if value.dtype.is_floating_point and dtype in NARROW_INTEGERS:
-        # A float outside a narrow type's range is undefined in Metal. PyTorch goes through a wide integer and wraps.
-        text = f"ml.int32({text})"
-    return Value(f"{target}({text})", dtype)
-
-
-def constant(number: float | bool, dtype: torch.dtype) -> Value:
-    """A literal of `dtype`."""
-    if dtype == torch.bool:
-        number = bool(number)
-    elif dtype.is_floating_point:
-        number = float(number)
-    elif not isinstance(number, bool):
-        number = int(number)
-    else:
-        number = int(number)
-    return Value(literal_text(number), dtype, number)
-
-
-def as_value(value: Any) -> Value:
-    """What an Inductor function passes or returns under :class:`MetalExpressions`, as a value."""
-    if isinstance(value, OpsValue):
-        value = value.value
-    if isinstance(value, Value):
-        return value
-    if isinstance(value, bool):
-        return constant(value, torch.bool)
-    if isinstance(value, int):
-        return constant(value, torch.int64)
-    if isinstance(value, float):
-        return constant(value, torch.float32)
-    raise exc.BackendUnsupported("metal", f"an operand of type {type(value).__name__} in an element-wise operation")
-
-
-def _compute_type(dtype: torch.dtype) -> torch.dtype:
-    """The type in which PyTorch computes on `dtype`: its `opmath` type."""
-    if dtype in HALF_TYPES:
-        return torch.float32
-    if dtype == torch.float64:
-        # Python's own floats; Metal computes them in single precision.
-        return torch.float32
-    return dtype
-
-
-class MetalExpressions(DefaultHandler):  # type: ignore[misc]
+class MetalExpressions(DefaultHandler):
     """The operations handler: each method returns a variable that holds the operation's result.
 
     Args:
         codegen: where the assignments to those variables go.
         inputs: the value of each of the node's inputs by Inductor's buffer name.
         check_load: Helion's check that a load reads the element of its own position.
+
+    Attributes:
+        has_computed: whether the result may be another value than that of an input.
     """
 
     def __init__(
@@ -159,17 +67,20 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
         self.codegen = codegen
         self.inputs = inputs
         self.check_load = check_load
+        self.has_computed = False
         self._floor_divisions: dict[str, tuple[Value, Value]] = {}
 
-    # ---- building blocks ---------------------------------------------------------------------------------------
+    # ---- building blocks ------------------------------------------------------------------------------------------
 
-    def _assign(self, text: str, dtype: torch.dtype) -> Value:
+    def assign(self, text: str, dtype: torch.dtype) -> Value:
+        """A new variable that holds the value of `text`."""
+        self.has_computed = True
         return Value(self.codegen.lift(expr_from_string(text)).id, dtype)
 
     def _wide(self, value: Any) -> Value:
         """The operand in its compute type."""
         operand = as_value(value)
-        return cast(operand, _compute_type(operand.dtype))
+        return cast(operand, compute_type(operand.dtype))
 
     def _common(self, left: Any, right: Any) -> tuple[Value, Value, torch.dtype]:
         """Both operands in the compute type of their common dtype."""
@@ -180,7 +91,7 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
             dtype = a.dtype
         else:
             dtype = torch.promote_types(a.dtype, b.dtype)
-        dtype = _compute_type(dtype)
+        dtype = compute_type(dtype)
         return cast(a, dtype), cast(b, dtype), dtype
 
     def _arithmetic(self, operator: str, left: Any, right: Any) -> Value:
@@ -189,7 +100,7 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
         if dtype == torch.bool or dtype in NARROW_INTEGERS:
             # C++ promotes the operands to int; the result wraps at its own width.
             text = f"{metal_type(dtype)}({text})"
-        return self._assign(text, dtype)
+        return self.assign(text, dtype)
 
     def _as_float(self, value: Any) -> Value:
         operand = as_value(value)
@@ -197,12 +108,12 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
 
     def _default(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if name in _MATH_UNARY:
-            return self._assign(f"ml.{name}({self._as_float(args[0])})", torch.float32)
+            return self.assign(f"ml.{name}({self._as_float(args[0])})", torch.float32)
         if name in _ROUNDINGS:
             operand = as_value(args[0])
             if not operand.dtype.is_floating_point:
                 return operand
-            return self._assign(f"ml.{_ROUNDINGS[name]}({self._as_float(operand)})", torch.float32)
+            return self.assign(f"ml.{_ROUNDINGS[name]}({self._as_float(operand)})", torch.float32)
         if name in _COMPARISONS:
             return self._comparison(_COMPARISONS[name], *args)
         if name.startswith("libdevice_"):
@@ -220,9 +131,9 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
             # PyTorch rounds the Python number to the tensor's dtype before it compares.
             b = constant(torch.tensor(b.literal, dtype=a.dtype).item(), torch.float32)
         a, b, _ = self._common(a, b)
-        return self._assign(f"{a} {operator} {b}", torch.bool)
+        return self.assign(f"{a} {operator} {b}", torch.bool)
 
-    # ---- where values come from --------------------------------------------------------------------------------
+    # ---- where values come from -----------------------------------------------------------------------------------
 
     def load(self, name: str, index: sympy.Expr) -> Value:
         if self.check_load is not None:
@@ -237,7 +148,7 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
 
     def index_expr(self, expr: sympy.Expr, dtype: torch.dtype) -> Value:
         text = self.codegen.device_function.user_sympy_expr(expr)
-        return self._assign(f"{metal_type(dtype)}({text})", dtype)
+        return self.assign(f"{metal_type(dtype)}({text})", dtype)
 
     value_expr = index_expr
 
@@ -253,18 +164,20 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
         if operand.literal is not None:
             return constant(operand.literal, dtype)
         converted = cast(operand, dtype)
-        return converted if converted is operand else self._assign(converted, dtype)
+        if converted is operand:
+            return converted
+        return Value(self.codegen.lift(expr_from_string(converted)).id, dtype)
 
     def to_dtype_bitcast(self, x: Any, dtype: torch.dtype, src_dtype: torch.dtype) -> Value:
         operand = cast(as_value(x), src_dtype)
         if dtype.itemsize != src_dtype.itemsize:
             raise exc.BackendUnsupported("metal", f"a view of {src_dtype} as {dtype}: their sizes differ")
-        return self._assign(f"ml.bitcast({operand}, {metal_type(dtype)})", dtype)
+        return self.assign(f"ml.bitcast({operand}, {metal_type(dtype)})", dtype)
 
     def identity(self, x: Any) -> Value:
         return as_value(x)
 
-    # ---- arithmetic --------------------------------------------------------------------------------------------
+    # ---- arithmetic -----------------------------------------------------------------------------------------------
 
     def add(self, a: Any, b: Any) -> Value:
         return self._arithmetic("+", a, b)
@@ -277,14 +190,14 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
 
     def fma(self, a: Any, b: Any, c: Any) -> Value:
         x, y, z = (self._as_float(operand) for operand in (a, b, c))
-        return self._assign(f"ml.fma({x}, {y}, {z})", torch.float32)
+        return self.assign(f"ml.fma({x}, {y}, {z})", torch.float32)
 
     def truediv(self, a: Any, b: Any) -> Value:
         x, y = self._as_float(a), self._as_float(b)
-        return self._assign(f"{x} / {y}", torch.float32)
+        return self.assign(f"{x} / {y}", torch.float32)
 
     def reciprocal(self, x: Any) -> Value:
-        return self._assign(f"1.0 / {self._as_float(x)}", torch.float32)
+        return self.assign(f"1.0 / {self._as_float(x)}", torch.float32)
 
     def square(self, x: Any) -> Value:
         return self.mul(x, x)
@@ -294,44 +207,44 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
         text = f"-{operand}"
         if operand.dtype in NARROW_INTEGERS:
             text = f"{metal_type(operand.dtype)}({text})"
-        return self._assign(text, operand.dtype)
+        return self.assign(text, operand.dtype)
 
     def abs(self, x: Any) -> Value:
         operand = self._wide(x)
         if not operand.dtype.is_signed:
             return operand
         if operand.dtype.is_floating_point:
-            return self._assign(f"abs({operand})", operand.dtype)
+            return self.assign(f"abs({operand})", operand.dtype)
         # metal::abs returns the unsigned type; the smallest integer is its own absolute value in PyTorch.
         type_name = metal_type(operand.dtype)
-        return self._assign(f"{type_name}(-{operand} if {operand} < 0 else {operand})", operand.dtype)
+        return self.assign(f"{type_name}(-{operand} if {operand} < 0 else {operand})", operand.dtype)
 
     def sign(self, x: Any) -> Value:
         operand = self._wide(x)
         type_name = metal_type(operand.dtype)
-        return self._assign(f"{type_name}({operand} > 0) - {type_name}({operand} < 0)", operand.dtype)
+        return self.assign(f"{type_name}({operand} > 0) - {type_name}({operand} < 0)", operand.dtype)
 
     def signbit(self, x: Any) -> Value:
         operand = self._wide(x)
         text = f"ml.signbit({operand})" if operand.dtype.is_floating_point else f"{operand} < 0"
-        return self._assign(text, torch.bool)
+        return self.assign(text, torch.bool)
 
     def copysign(self, a: Any, b: Any) -> Value:
-        return self._assign(f"ml.copysign({self._as_float(a)}, {self._as_float(b)})", torch.float32)
+        return self.assign(f"ml.copysign({self._as_float(a)}, {self._as_float(b)})", torch.float32)
 
     def atan2(self, a: Any, b: Any) -> Value:
-        return self._assign(f"ml.atan2({self._as_float(a)}, {self._as_float(b)})", torch.float32)
+        return self.assign(f"ml.atan2({self._as_float(a)}, {self._as_float(b)})", torch.float32)
 
     def hypot(self, a: Any, b: Any) -> Value:
         """The length of (a, b), scaled by the larger one so that the squares stay in range."""
         x, y = self._as_float(a), self._as_float(b)
-        larger = self._assign(f"ml.maximum(abs({x}), abs({y}))", torch.float32)
-        smaller = self._assign(f"ml.minimum(abs({x}), abs({y}))", torch.float32)
-        ratio = self._assign(f"{smaller} / {larger}", torch.float32)
-        length = self._assign(f"{larger} * ml.sqrt(1.0 + {ratio} * {ratio})", torch.float32)
-        is_infinite = self._assign(f"ml.isinf({x}) or ml.isinf({y})", torch.bool)
+        larger = self.assign(f"ml.maximum(abs({x}), abs({y}))", torch.float32)
+        smaller = self.assign(f"ml.minimum(abs({x}), abs({y}))", torch.float32)
+        ratio = self.assign(f"{smaller} / {larger}", torch.float32)
+        length = self.assign(f"{larger} * ml.sqrt(1.0 + {ratio} * {ratio})", torch.float32)
+        is_infinite = self.assign(f"ml.isinf({x}) or ml.isinf({y})", torch.bool)
         is_plain = f"{larger} > 0.0 and not {is_infinite}"
-        return self._assign(f"{length} if {is_plain} else ml.inf if {is_infinite} else {larger}", torch.float32)
+        return self.assign(f"{length} if {is_plain} else ml.inf if {is_infinite} else {larger}", torch.float32)
 
     def relu(self, x: Any) -> Value:
         operand = self._wide(x)
@@ -343,20 +256,20 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
             raise exc.BackendUnsupported(
                 "metal", "an integer power with a tensor exponent: convert the base with .to(torch.float32) first"
             )
-        return self._assign(f"ml.pow({self._as_float(x)}, {self._as_float(y)})", torch.float32)
+        return self.assign(f"ml.pow({self._as_float(x)}, {self._as_float(y)})", torch.float32)
 
-    # ---- division and remainder --------------------------------------------------------------------------------
+    # ---- division and remainder -----------------------------------------------------------------------------------
 
     def floordiv(self, a: Any, b: Any) -> Value:
         x, y, dtype = self._common(a, b)
         if dtype.is_floating_point:
-            return self._assign(f"ml.floor({x} / {y})", dtype)
+            return self.assign(f"ml.floor({x} / {y})", dtype)
         return self._integer_result(f"{x} // {y}", dtype)
 
     def div_rn(self, a: Any, b: Any) -> Value:
         """The quotient of a floating-point floor division, of which Inductor then takes the floor."""
         x, y = self._as_float(a), self._as_float(b)
-        quotient = self._assign(f"{x} / {y}", torch.float32)
+        quotient = self.assign(f"{x} / {y}", torch.float32)
         self._floor_divisions[quotient] = (x, y)
         return quotient
 
@@ -366,7 +279,7 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
             return operand
         if operand in self._floor_divisions:
             return self._floor_quotient(operand, *self._floor_divisions[operand])
-        return self._assign(f"ml.floor({self._as_float(operand)})", torch.float32)
+        return self.assign(f"ml.floor({self._as_float(operand)})", torch.float32)
 
     def _floor_quotient(self, quotient: Value, a: Value, b: Value) -> Value:
         """The floor of a / b as PyTorch computes it.
@@ -374,25 +287,27 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
         The quotient may have been rounded up to an integer: 1 // 0.1 is 9, and floor(1 / 0.1) is 10. PyTorch divides
         what is left after the remainder instead, which is nearly an integer, and takes the nearest one.
         """
-        rest = self._assign(f"ml.fmod({a}, {b})", torch.float32)
-        exact = self._assign(f"({a} - {rest}) / {b}", torch.float32)
-        lower = self._assign(
+        rest = self.assign(f"ml.fmod({a}, {b})", torch.float32)
+        exact = self.assign(f"({a} - {rest}) / {b}", torch.float32)
+        lower = self.assign(
             f"{exact} - 1.0 if {rest} != 0.0 and ({b} < 0.0) != ({rest} < 0.0) else {exact}", torch.float32
         )
-        floor = self._assign(f"ml.floor({lower})", torch.float32)
-        nearest = self._assign(f"{floor} + 1.0 if {lower} - {floor} > 0.5 else {floor}", torch.float32)
-        return self._assign(f"{quotient} if {b} == 0.0 else {nearest}", torch.float32)
+        floor = self.assign(f"ml.floor({lower})", torch.float32)
+        nearest = self.assign(f"{floor} + 1.0 if {lower} - {floor} > 0.5 else {floor}", torch.float32)
+        return self.assign(f"{quotient} if {b} == 0.0 else {nearest}", torch.float32)
 
     def truncdiv(self, a: Any, b: Any) -> Value:
         x, y, dtype = self._common(a, b)
         if dtype.is_floating_point:
-            return self._assign(f"ml.trunc({x} / {y})", dtype)
+            return self.assign(f"ml.trunc({x} / {y})", dtype)
         if not dtype.is_signed:
             return self._integer_result(f"{x} // {y}", dtype)
         # Python has no truncating integer division: floor it, then step back up where the quotient was negative and
         # inexact.
-        quotient = self._assign(f"{x} // {y}", dtype)
-        return self._integer_result(f"{quotient} + 1 if {quotient} < 0 and {quotient} * {y} != {x} else {quotient}", dtype)
+        quotient = self.assign(f"{x} // {y}", dtype)
+        return self._integer_result(
+            f"{quotient} + 1 if {quotient} < 0 and {quotient} * {y} != {x} else {quotient}", dtype
+        )
 
     def mod(self, a: Any, b: Any) -> Value:
         """C's remainder, with the sign of the dividend."""
@@ -406,23 +321,23 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
         x, y, dtype = self._common(a, b)
         if not dtype.is_floating_point:
             return self.mod(x, y)
-        return self._assign(f"ml.fmod({x}, {y})", dtype)
+        return self.assign(f"ml.fmod({x}, {y})", dtype)
 
     def remainder(self, a: Any, b: Any) -> Value:
         """Python's remainder, with the sign of the divisor."""
         x, y, dtype = self._common(a, b)
         if not dtype.is_floating_point:
-            quotient = self._assign(f"{x} // {y}", dtype)
+            quotient = self.assign(f"{x} // {y}", dtype)
             return self._integer_result(f"{x} - {quotient} * {y}", dtype)
-        rest = self._assign(f"ml.fmod({x}, {y})", dtype)
-        return self._assign(f"{rest} + {y} if {rest} != 0.0 and ({rest} < 0.0) != ({y} < 0.0) else {rest}", dtype)
+        rest = self.assign(f"ml.fmod({x}, {y})", dtype)
+        return self.assign(f"{rest} + {y} if {rest} != 0.0 and ({rest} < 0.0) != ({y} < 0.0) else {rest}", dtype)
 
     def _integer_result(self, text: str, dtype: torch.dtype) -> Value:
         if dtype in NARROW_INTEGERS:
             text = f"{metal_type(dtype)}({text})"
-        return self._assign(text, dtype)
+        return self.assign(text, dtype)
 
-    # ---- choosing ----------------------------------------------------------------------------------------------
+    # ---- choosing -------------------------------------------------------------------------------------------------
 
     def maximum(self, a: Any, b: Any) -> Value:
         return self._extremum("maximum", a, b)
@@ -433,8 +348,8 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
     def _extremum(self, function: str, left: Any, right: Any) -> Value:
         a, b, dtype = self._common(left, right)
         if dtype == torch.bool:
-            return self._assign(f"{a} {'or' if function == 'maximum' else 'and'} {b}", dtype)
-        return self._assign(f"ml.{function}({a}, {b})", dtype)
+            return self.assign(f"{a} {'or' if function == 'maximum' else 'and'} {b}", dtype)
+        return self.assign(f"ml.{function}({a}, {b})", dtype)
 
     def where(self, condition: Any, a: Any, b: Any) -> Value:
         x, y = as_value(a), as_value(b)
@@ -447,36 +362,36 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
                 dtype = torch.promote_types(x.dtype, y.dtype)
                 x, y = cast(x, dtype), cast(y, dtype)
         dtype = x.dtype
-        return self._assign(f"{x} if {self._truth(condition)} else {y}", dtype)
+        return self.assign(f"{x} if {self._truth(condition)} else {y}", dtype)
 
     def _truth(self, value: Any) -> Value:
         return cast(as_value(value), torch.bool)
 
-    # ---- logic and bits ----------------------------------------------------------------------------------------
+    # ---- logic and bits -------------------------------------------------------------------------------------------
 
     def isnan(self, x: Any) -> Value:
         operand = self._wide(x)
         if not operand.dtype.is_floating_point:
             return constant(False, torch.bool)
-        return self._assign(f"ml.isnan({operand})", torch.bool)
+        return self.assign(f"ml.isnan({operand})", torch.bool)
 
     def isinf(self, x: Any) -> Value:
         operand = as_value(x)
         if not operand.dtype.is_floating_point:
             return constant(False, torch.bool)
-        return self._assign(f"ml.isinf({self._as_float(operand)})", torch.bool)
+        return self.assign(f"ml.isinf({self._as_float(operand)})", torch.bool)
 
     def logical_and(self, a: Any, b: Any) -> Value:
-        return self._assign(f"{self._truth(a)} and {self._truth(b)}", torch.bool)
+        return self.assign(f"{self._truth(a)} and {self._truth(b)}", torch.bool)
 
     def logical_or(self, a: Any, b: Any) -> Value:
-        return self._assign(f"{self._truth(a)} or {self._truth(b)}", torch.bool)
+        return self.assign(f"{self._truth(a)} or {self._truth(b)}", torch.bool)
 
     def logical_xor(self, a: Any, b: Any) -> Value:
-        return self._assign(f"{self._truth(a)} != {self._truth(b)}", torch.bool)
+        return self.assign(f"{self._truth(a)} != {self._truth(b)}", torch.bool)
 
     def logical_not(self, x: Any) -> Value:
-        return self._assign(f"not {self._truth(x)}", torch.bool)
+        return self.assign(f"not {self._truth(x)}", torch.bool)
 
     def bitwise_and(self, a: Any, b: Any) -> Value:
         return self._bitwise("&", a, b)
@@ -503,7 +418,7 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
         a, b, dtype = self._common(left, right)
         if dtype == torch.bool:
             python = {"&": "and", "|": "or", "^": "!="}[operator]
-            return self._assign(f"{a} {python} {b}", dtype)
+            return self.assign(f"{a} {python} {b}", dtype)
         return self._integer_result(f"{a} {operator} {b}", dtype)
 
     def _shift(self, operator: str, left: Any, right: Any) -> Value:
@@ -512,7 +427,7 @@ class MetalExpressions(DefaultHandler):  # type: ignore[misc]
         width = dtype.itemsize * 8
         if b.literal is None or not 0 <= b.literal < width:
             if operator == ">>" and dtype.is_signed:
-                b = self._assign(f"{b} if {b} >= 0 and {b} < {width} else {width - 1}", dtype)
+                b = self.assign(f"{b} if {b} >= 0 and {b} < {width} else {width - 1}", dtype)
             else:
                 return self._integer_result(f"{a} {operator} {b} if {b} >= 0 and {b} < {width} else 0", dtype)
         return self._integer_result(f"{a} {operator} {b}", dtype)

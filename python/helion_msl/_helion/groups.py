@@ -97,7 +97,7 @@ class GroupReduction:
         self.lines: list[str] = []
 
     def expand(self, value: str, index: str | None = None) -> tuple[list[ast.stmt], list[ast.stmt], str]:
-        """Returns declarations for the top of the kernel, the statements, and where every thread finds the result."""
+        """Return declarations for the top of the kernel, the statements, and where every thread finds the result."""
         result = self._index(value, index) if index is not None else self._value(self.reduction, self.type, value)
         return ast.parse("\n".join(self.arrays)).body, ast.parse("\n".join(self.lines)).body, result
 

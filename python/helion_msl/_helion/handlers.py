@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import sympy
 import torch
 from helion._compiler.inductor_lowering import FakeGraphLowering, _patched_inductor_config
-from torch._inductor.codegen.simd import SIMDKernelFeatures
+from torch._inductor.codegen.simd_kernel_features import SIMDKernelFeatures
 from torch._inductor.codegen.triton import TritonKernel
 from torch._inductor.virtualized import V
 from torch.fx.node import map_arg
@@ -44,16 +44,17 @@ def metal_handlers(
     codegen: Any,
     inputs: dict[str, tuple[ast.AST, torch.dtype]],
     check_load: Callable[[str, sympy.Expr], None] | None = None,
-) -> Iterator[None]:
+) -> Iterator[MetalExpressions]:
     """Within this context Inductor's functions generate Metal Python; arguments as of MetalExpressions."""
+    expressions = MetalExpressions(codegen, inputs, check_load)
     # Inductor's lowering functions ask for a graph and a kernel; as in Helion, what they answer does not matter here.
     with (
         _patched_inductor_config(),
         V.set_graph_handler(FakeGraphLowering()),
-        V.set_ops_handler(MetalExpressions(codegen, inputs, check_load)),
+        V.set_ops_handler(expressions),
         V.set_kernel_handler(TritonKernel({}, features=SIMDKernelFeatures([], sympy.S.One))),
     ):
-        yield
+        yield expressions
 
 
 def typed_inputs(

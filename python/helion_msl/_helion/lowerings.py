@@ -1,8 +1,8 @@
 """Puts this package's lowerings in the place of Helion's.
 
-Helion lowers an element-wise or reducing PyTorch operation through a lowering object in the graph node. Its generator of
-expressions knows the texts of its operands but not their types. The subclasses used here generate with types, and round
-each node's result to the dtype that PyTorch gives it.
+Helion lowers an element-wise or reducing PyTorch operation through a lowering object in the graph node. Its generator
+of expressions knows the texts of its operands but not their types. The subclasses used here generate with types, and
+round each node's result to the dtype that PyTorch gives it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import sympy
 from helion._compiler.ast_extension import expr_from_string
 from helion._compiler.inductor_lowering import PointwiseLowering, ReductionLowering
 
-from helion_msl._helion.expressions import as_value, cast
 from helion_msl._helion.handlers import metal_handlers, typed_inputs
 from helion_msl._helion.reductions import MetalReductionLowering
+from helion_msl._helion.values import as_value, cast
 
 if TYPE_CHECKING:
     import ast
@@ -52,7 +52,7 @@ class MetalPointwiseLowering(PointwiseLowering):
 
 
 def use_metal_expressions(graphs: Sequence[GraphInfo]) -> None:
-    """Replaces the lowerings of every node in `graphs`, which belong to one code generation and are changed in place."""
+    """Replace the lowerings of every node in `graphs`, which belong to one code generation, in place."""
     for graph in graphs:
         for node in graph.graph.nodes:
             lowering = node.meta.get("lowering")

@@ -1,7 +1,7 @@
 """Helion's own operations for this backend, registered under the name ``"helion_msl"``.
 
-Operations that Helion lowers in the same way for all backends (``"common"``) need no entry. Importing the module registers;
-Helion may import it again, which is why nothing else happens here.
+Operations that Helion lowers in the same way for all backends (``"common"``) need no entry. Importing the module
+registers; Helion may import it again, which is why nothing else happens here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from helion.language._gelu_tanh_approx import _gelu_erf, _gelu_tanh_approx
 from helion.language._tracing_ops import _mask_to
 from helion.language.memory_ops import load, store
 
-from helion_msl._helion.expressions import Value, cast, constant, metal_type
+from helion_msl._helion.values import Value, cast, constant, metal_type
 
 if TYPE_CHECKING:
     import ast
@@ -95,7 +95,7 @@ def _rounded(text: str, dtype: torch.dtype) -> ast.AST:
     return expr_from_string(cast(value, dtype))
 
 
-# ---- shapes: a tile is one element for each thread, whatever its dimensions are called ------------------------------------
+# ---- shapes: a tile is one element for each thread, whatever its dimensions are called ---------------------------
 
 
 def _same_element(ctx: LoweringContext, node: torch.fx.Node) -> object:
@@ -114,8 +114,8 @@ def _same_element(ctx: LoweringContext, node: torch.fx.Node) -> object:
     if None in before or None in after or not (is_same or (may_grow and set(before) <= set(after))):
         raise exc.BackendUnsupported(
             "metal",
-            f"{node.target} from {tuple(source.meta['val'].size())} to {tuple(node.meta['val'].size())}: elements would "
-            "move between threads; reshape the tensor outside the kernel",
+            f"{node.target} from {tuple(source.meta['val'].size())} to {tuple(node.meta['val'].size())}: elements "
+            "would move between threads; reshape the tensor outside the kernel",
         )
     return ctx.env[source]
 
@@ -140,7 +140,7 @@ def _(ctx: LoweringContext, node: torch.fx.Node) -> object:
     return expr_from_string(f"ml.bitcast({{x}}, {metal_type(after)})", x=ctx.env[source])
 
 
-# ---- what is refused, with the way out ------------------------------------------------------------------------------------
+# ---- what is refused, with the way out ---------------------------------------------------------------------------
 
 
 def _refusal(reason: str) -> Any:
@@ -165,7 +165,10 @@ for _lowering, _reason in (
 for _operation, _reason in (
     (scan_ops._associative_scan, f"scans (cumsum, cumprod, hl.associative_scan): {_OUTSIDE}"),
     (reduce_ops._reduce, "hl.reduce with a function of your own: use sum, prod, amax, amin, argmax or argmin"),
-    (matmul_ops.dot, "hl.dot: helion-msl does not lower matrix multiplications yet; call torch.matmul outside the kernel"),
+    (
+        matmul_ops.dot,
+        "hl.dot: helion-msl does not lower matrix multiplications yet; call torch.matmul outside the kernel",
+    ),
     (view_ops.split, f"hl.split: {_OUTSIDE}"),
     (view_ops.join, f"hl.join: {_OUTSIDE}"),
     *(

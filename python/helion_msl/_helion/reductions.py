@@ -18,9 +18,9 @@ from helion._compiler.device_function import DeviceFunction
 from helion._compiler.inductor_lowering import CodegenState, ReductionLowering
 from helion._compiler.reduction_strategy import LoopedReductionStrategy, ReductionStrategy, reduction_acc_dtype
 
-from helion_msl._helion.expressions import METAL_TYPES, Value, as_value, literal_text
 from helion_msl._helion.handlers import metal_handlers, typed_inputs
 from helion_msl._helion.tiles import MetalTileStrategy
+from helion_msl._helion.values import METAL_TYPES, Value, as_value, literal_text
 
 if TYPE_CHECKING:
     from helion._compiler.aten_lowering import LoweringContext
@@ -31,6 +31,7 @@ INDEX_MARKER = "_helion_reduce_index"
 # Inductor's names of reductions, and which of ours computes them. `any` arrives as 0 and 1.
 _KINDS = {"sum": "sum", "prod": "prod", "max": "max", "min": "min", "any": "max"}
 INDEXED = ("argmax", "argmin")
+_NEUTRAL = {**_KINDS, "argmax": "max", "argmin": "min"}
 
 
 def accumulator_type(dtype: torch.dtype) -> torch.dtype:
@@ -59,11 +60,13 @@ def identity(reduction: str, dtype: torch.dtype) -> str:
     """The value of `dtype` that changes no result of `reduction`, as Metal Python."""
     if reduction in ("sum", "prod"):
         number: float = 0 if reduction == "sum" else 1
+    elif dtype == torch.bool:
+        return "False" if reduction == "max" else "True"
     elif dtype.is_floating_point:
-        number = float("-inf") if reduction in ("max", "argmax") else float("inf")
+        number = float("-inf") if reduction == "max" else float("inf")
     else:
         limits = torch.iinfo(dtype)
-        number = limits.min if reduction in ("max", "argmax") else limits.max
+        number = limits.min if reduction == "max" else limits.max
     return f"{METAL_TYPES[dtype]}({literal_text(float(number) if dtype.is_floating_point else number)})"
 
 
@@ -88,13 +91,11 @@ def value_marker(reduction_type: str, value: str, axis: int, span: int, dtype: t
 
 def index_marker(reduction_type: str, value: str, index: str, axis: int, span: int, dtype: torch.dtype) -> str:
     """The index that belongs to the extreme value; the lowest one of a tie, the first NaN where there is one."""
-    accumulator = METAL_TYPES[accumulator_type(dtype)]
+    accumulator = accumulator_type(dtype)
     if span == 1:
         return f"ml.int32({index})"
-    return (
-        f"{INDEX_MARKER}({reduction_type!r}, {str(accumulator_type(dtype))!r}, {accumulator}({value}), ml.int32({index}), "
-        f"{axis}, {span})"
-    )
+    operands = f"{METAL_TYPES[accumulator]}({value}), ml.int32({index})"
+    return f"{INDEX_MARKER}({reduction_type!r}, {str(accumulator)!r}, {operands}, {axis}, {span})"
 
 
 def strategy_placement(block_size_var: str | None) -> tuple[int, int]:
@@ -159,7 +160,9 @@ class MetalReductionLowering(ReductionLowering):
         value = self._element(ctx, node)
         output = node.meta["val"]
         if is_tile:
-            result = expr_from_string(self._tile_reduction(ctx, value, reduction_acc_dtype(reduction.reduction_type, source, output)))
+            result = expr_from_string(
+                self._tile_reduction(ctx, value, reduction_acc_dtype(reduction.reduction_type, source, output))
+            )
             return env.backend.cast_ast(result, output.dtype)
         strategy = ctx.cg.device_function.tile_strategy.get_reduction_strategy(self.block_index)
         state = CodegenState(ctx.cg, fx_node=node)
@@ -179,7 +182,8 @@ class MetalReductionLowering(ReductionLowering):
         dims = self._get_reduction_dims(original, source)
         if len(dims) != 1:
             raise exc.BackendUnsupported(
-                "metal", f"a reduction over {len(dims)} dimensions at once ({original.target}): reduce one after the other"
+                "metal",
+                f"a reduction over {len(dims)} dimensions at once ({original.target}): reduce one after the other",
             )
         return source, dims[0]
 
@@ -188,8 +192,14 @@ class MetalReductionLowering(ReductionLowering):
         reduction = self.buffer.data
         count = len(reduction.ranges)
         indices = [sympy.Symbol(f"i{n}") for n in range(count + len(reduction.reduction_ranges))]
-        with metal_handlers(ctx.cg, typed_inputs(self.input_names, self.input_asts(ctx, node), node)):
-            return as_value(reduction.inner_fn(indices[:count], indices[count:]))
+        with metal_handlers(ctx.cg, typed_inputs(self.input_names, self.input_asts(ctx, node), node)) as expressions:
+            value = as_value(reduction.inner_fn(indices[:count], indices[count:]))
+        mask = ctx.cg.mask_var(self.block_index) if expressions.has_computed else None
+        if mask is None:
+            return value
+        # Helion masks what goes into this expression, which is not what comes out of it: (x - mean)**2.
+        neutral = identity(_NEUTRAL.get(reduction.reduction_type, reduction.reduction_type), value.dtype)
+        return expressions.assign(f"{value} if {mask} else {neutral}", value.dtype)
 
     def _tile_reduction(self, ctx: LoweringContext, value: Value, dtype: torch.dtype) -> str:
         """Reduces over a tile dimension, inside the loop over it or after.

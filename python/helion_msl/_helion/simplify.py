@@ -17,7 +17,7 @@ _EFFECTS = ("ml.simd_", "ml.barrier", "ml.threadgroup_array")
 
 
 def simplify(body: list[ast.stmt], block_dims: tuple[int, int, int]) -> list[ast.stmt]:
-    """Returns statements that do the same as `body` in threadgroups of shape `block_dims`."""
+    """Return statements that do the same as `body` in threadgroups of shape `block_dims`."""
     while True:
         before = _text(body)
         body = _Folder(block_dims).block(body)
@@ -104,7 +104,11 @@ class _Folder(_Blocks):
         axis = thread_axis(node.left)
         if axis is not None and len(node.ops) == 1 and isinstance(node.ops[0], ast.Lt):
             bound = node.comparators[0]
-            if isinstance(bound, ast.Constant) and isinstance(bound.value, int) and self.block_dims[axis] <= bound.value:
+            if (
+                isinstance(bound, ast.Constant)
+                and isinstance(bound.value, int)
+                and self.block_dims[axis] <= bound.value
+            ):
                 return ast.Constant(True)
         return node
 

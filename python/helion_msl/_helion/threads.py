@@ -1,8 +1,8 @@
 """How many threads each tile dimension gets.
 
-Every element of a tile belongs to one thread. A threadgroup has at most 1024 threads, so a tile with more elements gives
-several to each thread, which walks them in a *lane loop* around its work. A lane loop is right where the work of one
-element does not look at another element of the same thread:
+Every element of a tile belongs to one thread. A threadgroup has at most 1024 threads, so a tile with more elements
+gives several to each thread, which walks them in a *lane loop* around its work. A lane loop is right where the work of
+one element does not look at another element of the same thread:
 
 - around the whole kernel body (a dimension of the grid), unless the body reduces over that dimension;
 - around the body of a device loop, unless it reduces over that dimension or carries values along it from one iteration
@@ -49,7 +49,7 @@ class _Block:
 
 
 def plan_threads(fn: DeviceFunction, config: Config, reduction_threads: int) -> dict[int, int]:
-    """Returns the number of threads of every tile dimension of `fn`, by block id.
+    """Return the number of threads of every tile dimension of `fn`, by block id.
 
     Dimensions of which Helion does not know the size when it generates code are left out.
 
@@ -106,7 +106,7 @@ def _is_device_loop(graph: GraphInfo) -> bool:
 def _carried_block_ids(graph: GraphInfo) -> Iterator[int]:
     """The loop's own dimensions that appear in the shape of a value that leaves an iteration."""
     env = CompileEnvironment.current()
-    own = {env.canonical_block_id(block_id): block_id for block_id in graph.block_ids}  # type: ignore[attr-defined]
+    own = {env.canonical_block_id(block_id): block_id for block_id in graph.block_ids}
     for output in graph.graph.find_nodes(op="output"):
         for node in output.all_input_nodes:
             value = node.meta.get("val")
@@ -128,7 +128,7 @@ def _paths(graphs: list[GraphInfo]) -> Iterator[list[int]]:
         if not children:
             yield active
         for child in children:
-            own = list(child.block_ids) if _is_device_loop(child) else []  # type: ignore[attr-defined]
+            own = list(child.block_ids) if _is_device_loop(child) else []
             yield from walk(child, active + own)
 
     for root_id, block_ids in zip(device_ir.root_ids, device_ir.grid_block_ids, strict=True):

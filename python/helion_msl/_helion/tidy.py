@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from helion import exc
@@ -73,7 +73,9 @@ class _Rewriter(ast.NodeTransformer):
         self.block_dims = block_dims
         self.axes = axes
         self.arrays: list[ast.stmt] = []
-        self.tensors = {argument.name: argument.fake_value for argument in fn.arguments if isinstance(argument, TensorArg)}
+        self.tensors = {
+            argument.name: argument.fake_value for argument in fn.arguments if isinstance(argument, TensorArg)
+        }
         self._before: list[ast.stmt] = []
 
     def statements(self, body: list[ast.stmt]) -> list[ast.stmt]:
@@ -91,7 +93,7 @@ class _Rewriter(ast.NodeTransformer):
                 result.append(new)
         return result
 
-    # ---- statements --------------------------------------------------------------------------------------------
+    # ---- statements -----------------------------------------------------------------------------------------------
 
     def visit_If(self, node: ast.If) -> ast.If:
         node.test = self.visit(node.test)
@@ -136,7 +138,7 @@ class _Rewriter(ast.NodeTransformer):
             return store
         return create(ast.If, test=_logical(self.visit(mask)), body=[store], orelse=[])
 
-    # ---- expressions -------------------------------------------------------------------------------------------
+    # ---- expressions ----------------------------------------------------------------------------------------------
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         name = ast.unparse(node.func)
@@ -147,13 +149,12 @@ class _Rewriter(ast.NodeTransformer):
         if name == "tl.range":
             node.func = ast.Name("range", ast.Load())
             node.keywords = []
-        node = self.generic_visit(node)  # type: ignore[assignment]
-        return node
+        return self.generic_visit(node)  # type: ignore[return-value]
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         if _inserts_axes(node.slice):
             # A tile is one element for each thread, whatever the number of its dimensions.
-            return self.visit(node.value)  # type: ignore[no-any-return]
+            return self.visit(node.value)
         axis = thread_axis(node)
         if axis is not None:
             return ast.Subscript(node.value, ast.Constant(self.axes[axis]), ast.Load())
@@ -190,7 +191,7 @@ class _Rewriter(ast.NodeTransformer):
 
     def _reduction(self, node: ast.Call) -> ast.expr:
         arguments = [self.visit(argument) for argument in node.args]
-        constants = [argument.value for argument in arguments if isinstance(argument, ast.Constant)]
+        constants: list[Any] = [argument.value for argument in arguments if isinstance(argument, ast.Constant)]
         reduction, type_name, axis, span = constants[0], constants[1], constants[-2], constants[-1]
         axis = self.axes[axis]
         dtype = getattr(torch, type_name.removeprefix("torch."))

@@ -86,4 +86,4 @@ class MetalTileStrategy(PerThreadNDTileStrategy):
 
 
 def _symbol(value: Any) -> Any:
-    return value._sympy_() if isinstance(value, torch.SymInt) else value
+    return value.node.expr if isinstance(value, torch.SymInt) else value
