@@ -24,6 +24,7 @@ MISTAKES = [
     ("out[i] = y[i]  # error", "`y` is not defined", ""),
     ("out[i] = tid[0]  # error", "`tid` is not defined", "write ml.tid"),
     ("out[i] = ml.simd_suum(x[i])  # error", "no `simd_suum`", "did you mean `simd_sum`"),
+    ("out[i] = ml.float64(x[i])  # error", "no `float64`", "use ml.float32"),
     ("v = [1, 2, 3]  # error", "list", "ml.threadgroup_array"),
     ("v = {1: 2}  # error", "dict", "index a tensor"),
     ("v = {1, 2}  # error", "set", "compare with each value"),
@@ -204,3 +205,19 @@ def test_arguments_must_match_the_parameters() -> None:
         translate("def kernel(out):\n    pass\n", {})
     with pytest.raises(TranslationError, match="no parameter `y`"):
         translate("def kernel():\n    pass\n", {"y": SCALAR_TYPES["int32"]})
+
+
+def test_too_many_buffers_are_refused() -> None:
+    names = [f"t{number}" for number in range(30)]
+    types = {name: TensorType(SCALAR_TYPES["float32"], 1, strides=(None,)) for name in names}
+    text = f"def kernel({', '.join(names)}):\n    t0[1] = t1[1]\n"
+    with pytest.raises(TranslationError, match="32 buffers, sizes and strides included, and Metal has 31"):
+        translate(text, types)
+
+
+def test_matrix_multiplications_of_upstream_name_the_way_out() -> None:
+    text = "def kernel(x):\n    setup = _metal_mpp_setup('x', tgid[0])\n"
+    with pytest.raises(TranslationError) as raised:
+        translate(text, {"x": ARGUMENTS["x"]})
+    assert raised.value.line == 2
+    assert "register_helion_backend" in raised.value.remedy

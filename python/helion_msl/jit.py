@@ -10,6 +10,8 @@ import ast
 import functools
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import torch
+
 from . import _C, walker
 from ._walker.source import source_of_function
 from ._walker.types import BOOL, FLOAT32, INT32, INT64, ScalarType, TensorType
@@ -17,8 +19,7 @@ from .errors import ArgumentError, TranslationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    import torch
+    from types import CellType
 
     from ._walker.source import Source
 
@@ -35,7 +36,8 @@ def metal_jit(function: Callable[..., object]) -> MetalKernel:
 
     Launch it with ``kernel[grid, block_dims](*args)``. Tensors are read and written in place; ``bool``, ``int`` and
     ``float`` arguments travel with the launch; parameters annotated ``ml.constexpr`` become part of the kernel, which
-    is compiled anew for each of their values.
+    is compiled anew for each of their values. Numbers around the function are part of it too: changing one compiles
+    anew, except where it is reached through an object (``config.SIZE``), which is read once.
     """
     return MetalKernel(function)
 
@@ -74,7 +76,7 @@ class MetalKernel:
 
     def __init__(self, function: Callable[..., object]) -> None:
         functools.update_wrapper(self, function)
-        self.fn = function
+        self.fn: Any = function
         code = getattr(function, "__code__", None)
         if code is None:
             raise TranslationError(f"{function!r} is no Python function", "decorate a function defined with `def`")
@@ -83,9 +85,10 @@ class MetalKernel:
         self._defaults = _defaults(function, self._names, code.co_argcount)
         self._specializations: dict[object, _Specialization] = {}
         self._source: Source | None = None
-        self._constant_names: frozenset[str] | None = None
+        self._is_constant: tuple[bool, ...] | None = None
         self._dialect: walker.Dialect = "python"
-        self._global_names: tuple[str, ...] = ()
+        # Numbers around the function that it reads, which are part of the kernel; with the cell of a captured one.
+        self._globals: list[tuple[str, CellType | None]] = []
 
     def __getitem__(self, configuration: tuple[Grid, BlockDims]) -> Callable[..., None]:
         """Return a launcher: ``kernel[grid, block_dims](*args, **constants)``.
@@ -130,9 +133,8 @@ class MetalKernel:
             KernelError: the kernel failed.
         """
         values = self._bind(args, keywords)
-        dims = _three(block_dims)
-        specialization = self._specialize(values, dims)
-        device = self._device(values)
+        specialization = self._specialize(values, _three(block_dims))
+        device = next((_device_type(value) for value in values if _is_tensor(value)), None)
         kernel = specialization.kernels.get(device)
         if kernel is None:
             translation = specialization.translation
@@ -183,51 +185,50 @@ class MetalKernel:
             raise ArgumentError(f"{self.__name__} was not given {', '.join(missing)}")
         return values
 
-    def _specialize(self, values: Sequence[object], block_dims: tuple[int, int, int] | None) -> _Specialization:
-        if self._constant_names is None:
+    def _specialize(self, values: Sequence[Any], block_dims: tuple[int, int, int] | None) -> _Specialization:
+        if self._is_constant is None:
             self._read_source()
-        constant_names = self._constant_names or frozenset()
-        described = [
-            value if name in constant_names else _describe(name, value)
-            for name, value in zip(self._names, values, strict=True)
-        ]
-        key = (block_dims, *map(_key, described), *self._global_values())
-        found = self._specializations.get(key)
+        key: list[object] = [block_dims]
+        for name, value, is_constant in zip(self._names, values, self._is_constant or (), strict=True):
+            if is_constant:
+                key.append(_constant_key(value))
+            elif type(value) is torch.Tensor and value.is_contiguous() and value.numel() < _LARGE:
+                # Most arguments are this, and on every launch: no object is made for them.
+                key += (value.dtype, value.dim())
+            else:
+                key.append(_describe(name, value))
+        for name, cell in self._globals:
+            key.append(_constant_key(self.fn.__globals__.get(name) if cell is None else cell.cell_contents))
+        found = self._specializations.get(tuple(key))
         if found is None:
-            found = self._specializations[key] = _Specialization(self._translate(described, block_dims))
+            found = _Specialization(self._translate(values, block_dims))
+            self._specializations[tuple(key)] = found
         return found
-
-    def _global_values(self) -> list[object]:
-        """Return the numbers around the function that it reads: they are part of the kernel."""
-        if not self._global_names:
-            return []
-        namespace = walker.namespace_of(self.fn)
-        return [_key(namespace.get(name)) for name in self._global_names]
 
     def _read_source(self) -> None:
         """Parse the function, at its first use: decorating one costs nothing."""
         source = source_of_function(self.fn)
         namespace = walker.namespace_of(self.fn)
         self._dialect = walker.dialect_of(source.definition, namespace)
-        used = {node.id for node in ast.walk(source.definition) if isinstance(node, ast.Name)}
-        used -= {*self._names}
-        # Code that Helion generates never changes its globals.
-        self._global_names = (
-            ()
-            if self._dialect == "helion"
-            else tuple(sorted(name for name in used if isinstance(namespace.get(name), bool | int | float | tuple)))
-        )
+        if self._dialect == "python":
+            # Code that Helion generates never changes its globals.
+            used = {node.id for node in ast.walk(source.definition) if isinstance(node, ast.Name)} - {*self._names}
+            cells = dict(zip(self.fn.__code__.co_freevars, self.fn.__closure__ or (), strict=True))
+            numbers = sorted(name for name in used if isinstance(namespace.get(name), bool | int | float | tuple))
+            self._globals = [(name, cells.get(name)) for name in numbers]
         self._source = source
-        self._constant_names = frozenset(_constant_parameters(source.definition, namespace, self._dialect))
+        constants = set(_constant_parameters(source.definition, namespace, self._dialect))
+        self._is_constant = tuple(name in constants for name in self._names)
 
-    def _translate(self, described: list[object], block_dims: tuple[int, int, int] | None) -> walker.Translation:
+    def _translate(self, values: Sequence[Any], block_dims: tuple[int, int, int] | None) -> walker.Translation:
         types: dict[str, walker.ArgumentType] = {}
         constants: dict[str, Any] = {}
-        for name, value in zip(self._names, described, strict=True):
-            if isinstance(value, TensorType | ScalarType):
-                types[name] = value
+        for name, value, is_constant in zip(self._names, values, self._is_constant or (), strict=True):
+            described = value if is_constant else _describe(name, value)
+            if isinstance(described, TensorType | ScalarType):
+                types[name] = described
             else:
-                constants[name] = _constant(name, value)
+                constants[name] = _constant(name, described)
         assert self._source is not None
         return walker.translate(
             self._source,
@@ -238,10 +239,6 @@ class MetalKernel:
             dialect=self._dialect,
         )
 
-    def _device(self, values: Sequence[object]) -> str | None:
-        """Return the device of the first tensor; the launch checks that all are there."""
-        return next((_device_type(value) for value in values if _is_tensor(value)), None)
-
 
 def _defaults(function: Callable[..., object], names: tuple[str, ...], positional_count: int) -> dict[str, object]:
     positional = getattr(function, "__defaults__", None) or ()
@@ -250,15 +247,19 @@ def _defaults(function: Callable[..., object], names: tuple[str, ...], positiona
 
 
 def _is_tensor(value: object) -> bool:
-    return hasattr(value, "__dlpack__")
+    return type(value) is torch.Tensor or hasattr(value, "__dlpack__")
 
 
 def _device_type(value: Any) -> str | None:
+    if type(value) is torch.Tensor and value.is_cpu:
+        return "cpu"
     return getattr(getattr(value, "device", None), "type", None)
 
 
 def _three(dims: BlockDims) -> tuple[int, int, int]:
     """Return a size padded to three dimensions; the launch checks the numbers."""
+    if type(dims) is tuple and len(dims) == 3:
+        return dims
     given = (dims,) if isinstance(dims, int) else tuple(dims)
     if not 1 <= len(given) <= 3:
         raise ArgumentError(f"block_dims has one to three numbers, not {len(given)}")
@@ -302,12 +303,9 @@ def _tensor_type(name: str, tensor: torch.Tensor) -> TensorType:
     return found
 
 
-def _key(value: object) -> object:
-    """Return what tells specializations apart: 1, 1.0 and True are equal to Python and different here."""
-    if isinstance(value, float) and value != value:
-        return "nan"
-    # 0.0 equals -0.0.
-    return (type(value), repr(value)) if isinstance(value, bool | float) else value
+def _constant_key(value: object) -> object:
+    """Return what tells constants apart: 1, 1.0 and True are equal to Python and different here, -0.0 and 0.0 too."""
+    return value if type(value) is int else (type(value), repr(value))
 
 
 def _constant(name: str, value: Any) -> Any:

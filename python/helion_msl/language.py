@@ -11,6 +11,13 @@ Import it as ``ml``::
         if i < out.size(0):
             out[i] = a * x[i] + y[i]
 
+Numbers mean what they mean to Python as long as they fit their type. An integer is 32 bits wide unless its value, or
+what it is computed from, needs 64; a float is float32. A literal takes the type of what it meets (``x[i] * 2.0`` of a
+half is a half). Operators compute in the narrowest of int32, uint32, int64, uint64 that holds both operands' values, in
+the float where an integer meets one, and in float32 where two different floats meet; ``/`` of integers gives float32.
+Beyond its range a number wraps (integers) or becomes infinite (floats); dividing by zero gives an undefined number.
+A variable has one type, which holds all values assigned to it.
+
 Every name also works in plain Python, one thread at a time: :func:`helion_msl.reference.run` executes a kernel so.
 Outside of such a run, names that ask for a thread raise :class:`RuntimeError`.
 """
@@ -206,6 +213,10 @@ def _lanes(value: Any) -> list[Any]:
     return list(_thread().exchange(value))
 
 
+def _lane() -> int:
+    return int(_thread().simd_lane)
+
+
 def simd_sum(x: float) -> Any:
     """Return the sum over the threads of the simdgroup."""
     return sum(_lanes(x))
@@ -261,17 +272,12 @@ def simd_xor(x: int) -> int:
 
 def simd_prefix_inclusive_sum(x: float) -> Any:
     """Return the sum over the lanes up to this one."""
-    return sum(_lanes(x)[: simd_lane_index() + 1])
+    return sum(_lanes(x)[: _lane() + 1])
 
 
 def simd_prefix_exclusive_sum(x: float) -> Any:
     """Return the sum over the lanes below this one."""
-    return sum(_lanes(x)[: simd_lane_index()])
-
-
-def simd_lane_index() -> int:
-    """Return ``simd_lane`` as a call."""
-    return int(_thread().simd_lane)
+    return sum(_lanes(x)[: _lane()])
 
 
 def simd_all(condition: bool) -> bool:
@@ -306,19 +312,19 @@ def simd_shuffle(x: float, lane: int) -> float:
 
 def simd_shuffle_up(x: float, delta: int) -> float:
     """Return the value of the lane ``delta`` below; the lowest lanes keep their own."""
-    lane = simd_lane_index()
+    lane = _lane()
     return _lanes(x)[lane - delta if lane >= delta else lane]  # type: ignore[no-any-return]
 
 
 def simd_shuffle_down(x: float, delta: int) -> float:
     """Return the value of the lane ``delta`` above; the highest lanes keep their own."""
-    values, lane = _lanes(x), simd_lane_index()
+    values, lane = _lanes(x), _lane()
     return values[lane + delta if lane + delta < len(values) else lane]  # type: ignore[no-any-return]
 
 
 def simd_shuffle_xor(x: float, mask: int) -> float:
     """Return the value of the lane whose index differs in the bits of ``mask``."""
-    return _lanes(x)[simd_lane_index() ^ mask]  # type: ignore[no-any-return]
+    return _lanes(x)[_lane() ^ mask]  # type: ignore[no-any-return]
 
 
 # ---- Atomics: relaxed order; each returns the old value ------------------------------------------------------------

@@ -118,6 +118,12 @@ class HelionParser(StatementParser):
             array = ir.ThreadgroupArray(name, ThreadgroupArrayType(BY_MSL_NAME[str(msl)], (int(size),)))
             self.threadgroup_arrays[name] = array
             return ir.ThreadgroupArrayReference(array, array.type)
+        if name.startswith(("_metal_mpp_", "_coop_")):
+            raise self.error(
+                node,
+                "matrix multiplications of Helion's own Metal backend cannot be translated",
+                "call helion_msl.register_helion_backend(), which lowers them differently",
+            )
         return super().unknown_name(node)
 
     def visit_Constant(self, node: ast.Constant) -> Value:

@@ -178,6 +178,8 @@ class ExpressionParser(ParserBase):
     def _nearest(owner: object, name: str) -> str:
         import difflib
 
+        if name in ("float64", "double"):
+            return "Metal has no 64-bit floats; use ml.float32"
         close = difflib.get_close_matches(name, dir(owner), 1)
         return f"did you mean `{close[0]}`?" if close else ""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from . import fold, ir, operators, values
 from .infer import TypeConflictError
+from .parse_base import MAXIMUM_BUFFERS
 from .parse_expressions import ExpressionParser
 from .types import BOOL, INT32, INT64, VOID, PointerType, ScalarType, promote
 from .values import PythonObject, TupleValue
@@ -33,9 +34,8 @@ REFUSED_STATEMENTS: dict[type[ast.AST], tuple[str, str]] = {
     ast.Global: ("a kernel cannot change a global variable", "store into a tensor, and pass values as arguments"),
     ast.Nonlocal: ("a kernel cannot change a captured variable", "store into a tensor, and pass values as arguments"),
     ast.Delete: ("a variable cannot be deleted", "leave the statement out"),
+    ast.Match: ("`match` is not supported in a kernel", "write if / elif / else"),
 }
-if hasattr(ast, "Match"):
-    REFUSED_STATEMENTS[ast.Match] = ("`match` is not supported in a kernel", "write if / elif / else")
 
 
 class StatementParser(ExpressionParser):
@@ -54,6 +54,13 @@ class StatementParser(ExpressionParser):
             if name in self.variables.local_names:
                 self._copy_parameter(name, value)
         self.block(definition.body, into=self._body)
+        if len(self.arguments) > MAXIMUM_BUFFERS:
+            raise self.error(
+                definition,
+                f"the kernel needs {len(self.arguments)} buffers, sizes and strides included, and Metal has"
+                f" {MAXIMUM_BUFFERS}",
+                "pass fewer tensors, or make numbers constants: n: ml.constexpr",
+            )
         return ir.Kernel(
             definition.name,
             self.arguments,

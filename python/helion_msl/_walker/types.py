@@ -13,7 +13,8 @@ Kind = Literal["bool", "int", "uint", "float"]
 AddressSpace = Literal["device", "threadgroup", "constant"]
 
 
-@dataclass(frozen=True, slots=True)
+# Scalar types are compared by identity: there is one object of each.
+@dataclass(frozen=True, slots=True, eq=False)
 class ScalarType:
     """One number of one thread.
 
