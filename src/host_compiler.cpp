@@ -88,6 +88,10 @@ Arguments code_arguments(MathMode math_mode) {
   append(arguments, {"-Xclang", "-cl-single-precision-constant", "-fsigned-char", "-fno-math-errno"});
   // Kernels reinterpret buffers freely, and integers of a GPU wrap around.
   append(arguments, {"-fno-strict-aliasing", "-fwrapv"});
+  // A float out of an integer's range becomes its nearest end; for clang the conversion would be undefined.
+  append(arguments, {"-fno-strict-float-cast-overflow"});
+  // Undefined on the GPU, a signal that ends the process on x86: the headers turn it into an error of the launch.
+  append(arguments, {"-fsanitize=integer-divide-by-zero", "-fno-sanitize-recover=integer-divide-by-zero"});
   // Which threads wait together is told by the address that a barrier returns to (helion_host/abi.h).
   append(arguments, {"-fno-optimize-sibling-calls"});
   // The functions that lead to a barrier must be as convergent as the barrier: two calls of one, in the branches of an

@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from msl_evaluation import evaluate, integers, shuffled
+from helion_msl.errors import KernelError, MetalCompileError
+from msl_evaluation import DTYPES, evaluate, integers, shuffled
 
 SIGNED = {"char": 8, "short": 16, "int": 32, "long": 64}
 UNSIGNED = {"uchar": 8, "ushort": 16, "uint": 32, "ulong": 64}
@@ -178,7 +179,27 @@ def test_type_of_min_keeps_every_value(types, result):
 
 @pytest.mark.parametrize("call", ["min(uint(x), 3)", "max(x, 3u)", "clamp(ulong(x), 0, 1)"])
 def test_signed_and_unsigned_together_are_refused_as_in_metal(call):
-    from helion_msl.errors import MetalCompileError
-
     with pytest.raises(MetalCompileError, match="ambiguous in Metal: cast one"):
         evaluate({"r": ("uint", call)}, {"x": ("int", torch.zeros(1, dtype=torch.int32))})
+
+
+@pytest.mark.parametrize("msl_type", ["int", "uint", "long", "char"])
+@pytest.mark.parametrize("expression", ["x / y", "x % y", "({t}2(x) / {t}2(y)).x"])
+def test_division_by_zero_is_an_error_of_the_launch(msl_type, expression):
+    """On x86 it would be a signal that ends the process."""
+    x = torch.ones(4, dtype=DTYPES[msl_type])
+    y = torch.tensor([1, 2, 0, 3]).to(DTYPES[msl_type])
+    outputs = {"r": (msl_type, expression.format(t=msl_type))}
+    with pytest.raises(KernelError, match="divided by zero"):
+        evaluate(outputs, {"x": (msl_type, x), "y": (msl_type, y)})
+    y[2] = 1
+    assert evaluate(outputs, {"x": (msl_type, x), "y": (msl_type, y)})["r"].shape == (4,)
+
+
+def test_floats_out_of_range_become_the_nearest_integer():
+    x = torch.tensor([3e9, -3e9, float("inf"), float("-inf"), float("nan"), 2.9, -2.9])
+    outputs = {"int": ("int", "int(x)"), "uint": ("uint", "uint(x)"), "uchar": ("uchar", "uchar4(float4(x)).z")}
+    results = evaluate(outputs, {"x": ("float", x)})
+    assert results["int"].tolist() == [2**31 - 1, -(2**31), 2**31 - 1, -(2**31), 0, 2, -2]
+    assert results["uint"].tolist() == [3000000000, 0, 2**32 - 1, 0, 0, 2, 0]
+    assert results["uchar"].tolist() == [255, 0, 255, 0, 0, 2, 0]

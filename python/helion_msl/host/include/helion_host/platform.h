@@ -2,6 +2,8 @@
 // headers by replacing this file.
 #pragma once
 
+#include "abi.h"
+
 // Every function of the library is inlined into its caller: kernels are small, and each textual call of a simdgroup
 // operation has to be a call site of its own (see abi.h).
 #define HELION_MSL_FUNC inline __attribute__((always_inline))
@@ -163,6 +165,13 @@ HELION_MSL_FUNC int ilogb(float x) {
 #undef HELION_HOST_MATH_2
 
 }  // namespace helion_host
+
+// What clang calls before a division of integers by zero, under -fsanitize=integer-divide-by-zero: the GPU goes on with
+// an undefined number, an x86 processor raises a signal that would end the process.
+extern "C" __attribute__((weak, visibility("hidden"), noreturn, cold)) void __ubsan_handle_divrem_overflow_abort(
+    void *, unsigned long, unsigned long) {
+  helion_host_fail("an integer was divided by zero, which is undefined in Metal");
+}
 
 // x86 without F16C converts half through two functions of the compiler's run-time library, which a process need not
 // have loaded. The backend inserts the calls after inlining, so the definitions are kept even when nothing names them.
