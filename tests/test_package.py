@@ -102,7 +102,9 @@ def test_stubs_pass_the_strict_type_checker(tmp_path):
         "hits: int = helion_msl.cache_info().hits\n"
         "helion_msl.launch(b'', (), 1, 1)  # type: ignore[arg-type]\n"
     )
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), str(user)]
+    # Only the user's file is judged here: `make types` checks the package itself.
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent"]
+    command = [*mypy, "--cache-dir", str(tmp_path / "cache"), str(user)]
     checked = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path,
                              env={"MYPYPATH": str(ROOT / "python"), "PATH": ""})  # fmt: skip
     assert checked.returncode == 0, checked.stdout

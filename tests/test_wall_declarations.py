@@ -128,7 +128,7 @@ def test_the_declarations_are_right(wall, sources):
         ),
         pytest.param(
             METAL,
-            r"(    )MTLCreateSystemDefaultDevice\(void\)",
+            r"( )MTLCreateSystemDefaultDevice\(void\)",
             r"\1MTLCreateSystemDefaultDevice(int number)",
             "function MTLCreateSystemDefaultDevice",
             "MTLCreateSystemDefaultDevice",
