@@ -24,6 +24,8 @@ struct PlainLoop {
   std::string message;
 };
 
+void combine_nothing(void *const *, helion_host_u32, helion_host_u32) {}
+
 // What runs on this OS thread: the threadgroup of a kernel with fibers, or the loop of a plain one.
 thread_local HELION_MSL_INITIAL_EXEC HostThreadgroup *current_threadgroup = nullptr;
 thread_local HELION_MSL_INITIAL_EXEC PlainLoop *current_plain_loop = nullptr;
@@ -65,6 +67,7 @@ bool HostThreadgroup::run(std::uint64_t index) {
     simdgroup.lanes = lanes == simd_width ? ~0u : (1u << lanes) - 1;
     simdgroup.runnable = simdgroup.lanes;
     simdgroup.left_early = simdgroup.ran_to_end = 0;
+    simdgroup.depths = {};
   }
   divergence_ = Divergence::none;
   stopped_ = false;
@@ -128,15 +131,39 @@ void HostThreadgroup::thread_main(void *start) {
   }
 }
 
-[[gnu::always_inline]] inline void HostThreadgroup::wait_at_collective(const void *site, void *operand,
-                                                                       helion_host_combine combine) {
+[[gnu::always_inline]] inline void HostThreadgroup::wait_with_priority(const void *site, void *operand,
+                                                                       helion_host_combine combine,
+                                                                       std::uint32_t priority) {
   Simdgroup &simdgroup = simdgroups_[running_ / simd_width];
   const std::uint32_t lane = running_ % simd_width;
   simdgroup.sites[lane] = site;
   simdgroup.operands[lane] = operand;
   simdgroup.combines[lane] = combine;
+  simdgroup.priorities[lane] = priority;
   simdgroup.at_collective |= 1u << lane;
   switch_to(next_thread(simdgroup));
+}
+
+// Lanes go on in the order of their scopes, innermost first, and in a scope those at an operation before those that
+// wait at its end or at the end of a turn: so all that are inside come there before anyone leaves.
+[[gnu::always_inline]] inline void HostThreadgroup::wait_at_collective(const void *site, void *operand,
+                                                                       helion_host_combine combine) {
+  const std::uint32_t depth = simdgroups_[running_ / simd_width].depths[running_ % simd_width];
+  wait_with_priority(site, operand, combine, 2 * depth + 1);
+}
+
+[[gnu::always_inline]] inline void HostThreadgroup::begin_scope() {
+  ++simdgroups_[running_ / simd_width].depths[running_ % simd_width];
+}
+
+[[gnu::always_inline]] inline void HostThreadgroup::end_turn(const void *site) {
+  const std::uint32_t depth = simdgroups_[running_ / simd_width].depths[running_ % simd_width];
+  wait_with_priority(site, nullptr, &combine_nothing, 2 * depth);
+}
+
+[[gnu::always_inline]] inline void HostThreadgroup::end_scope(const void *site) {
+  const std::uint32_t depth = --simdgroups_[running_ / simd_width].depths[running_ % simd_width];
+  wait_with_priority(site, nullptr, &combine_nothing, 2 * depth);
 }
 
 [[gnu::always_inline]] inline void HostThreadgroup::wait_at_threadgroup_barrier(const void *site) {
@@ -201,24 +228,28 @@ bool HostThreadgroup::resolve_simdgroup(Simdgroup &simdgroup) {
   return true;
 }
 
-// The lanes at the collective that comes first in the program: lanes inside an `if` reach theirs before the lanes that
-// passed it by go on, as under the reconvergence of a GPU. Addresses follow the order of the program closely enough.
+// The lanes at the collective that goes first: the one of the highest priority, and of several (in the branches of an
+// `if`, or in what stands in no scope) the one that comes first in the program, by its address.
 [[gnu::always_inline]] inline std::uint32_t first_collective(const Simdgroup &simdgroup) {
-  const void *first = simdgroup.sites[static_cast<std::uint32_t>(std::countr_zero(simdgroup.at_collective))];
+  const auto any = static_cast<std::uint32_t>(std::countr_zero(simdgroup.at_collective));
+  const void *first = simdgroup.sites[any];
   if (simdgroup.at_collective == ~0u) {
     bool together = true;
     for (const void *site : simdgroup.sites) together &= site == first;
     if (together) [[likely]]
       return ~0u;
   }
+  std::uint32_t priority = simdgroup.priorities[any];
   std::uint32_t active = 0;
   for (std::uint32_t lanes = simdgroup.at_collective; lanes != 0; lanes &= lanes - 1) {
     const auto lane = static_cast<std::uint32_t>(std::countr_zero(lanes));
-    if (simdgroup.sites[lane] < first) {
-      first = simdgroup.sites[lane];
+    const void *const site = simdgroup.sites[lane];
+    if (simdgroup.priorities[lane] > priority || (simdgroup.priorities[lane] == priority && site < first)) {
+      priority = simdgroup.priorities[lane];
+      first = site;
       active = 0;
     }
-    if (simdgroup.sites[lane] == first) active |= 1u << lane;
+    if (site == first && simdgroup.priorities[lane] == priority) active |= 1u << lane;
   }
   return active;
 }
@@ -322,6 +353,18 @@ inline helion_msl::HostThreadgroup &waiting_threadgroup() {
 
 void helion_host_simd_collective(void *operand, helion_host_combine combine) {
   waiting_threadgroup().wait_at_collective(__builtin_return_address(0), operand, combine);
+}
+
+void helion_host_scope_begin() {
+  waiting_threadgroup().begin_scope();
+}
+
+void helion_host_scope_turn() {
+  waiting_threadgroup().end_turn(__builtin_return_address(0));
+}
+
+void helion_host_scope_end() {
+  waiting_threadgroup().end_scope(__builtin_return_address(0));
 }
 
 void helion_host_threadgroup_barrier(helion_host_u32) {

@@ -30,6 +30,9 @@ struct alignas(64) Simdgroup {
   std::uint32_t at_threadgroup_barrier = 0;
   // Of lanes that wait: where the call returns to, which identifies the place in the program.
   std::array<const void *, simd_width> sites{};
+  // Scopes (helion_host_scope_begin) that each lane is in, and which of the lanes at collectives go first.
+  std::array<std::uint32_t, simd_width> depths{};
+  std::array<std::uint32_t, simd_width> priorities{};
   // Of lanes at a collective; null for all others.
   std::array<void *, simd_width> operands{};
   std::array<helion_host_combine, simd_width> combines{};
@@ -60,6 +63,9 @@ class HostThreadgroup {
 
   // What a kernel calls, on the fiber of the thread that calls it.
   void wait_at_collective(const void *site, void *operand, helion_host_combine combine);
+  void begin_scope();
+  void end_turn(const void *site);
+  void end_scope(const void *site);
   void wait_at_threadgroup_barrier(const void *site);
   void wait_at_simdgroup_barrier(const void *site);
   [[noreturn]] void fail(const char *message);
@@ -84,6 +90,7 @@ class HostThreadgroup {
   };
 
   static void thread_main(void *start);
+  void wait_with_priority(const void *site, void *operand, helion_host_combine combine, std::uint32_t priority);
   void start_fibers(std::uint32_t count);
   void abandon_fibers();
   void switch_to(std::uint32_t next);

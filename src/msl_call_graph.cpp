@@ -26,6 +26,12 @@ bool synchronizes(const Tokens &tokens, std::size_t at) {
   return tokens.is(at + 1, "<") && tokens.closing_angle(at + 1, tokens.size()) != no_token;
 }
 
+CallGraph::Waits waits_of(const Tokens &tokens, std::size_t at) {
+  const std::string_view word = tokens.text(at);
+  const bool is_collective = word.starts_with("simd_") || word.starts_with("quad_");
+  return {.in_collective = is_collective, .at_barrier = !is_collective};
+}
+
 // The names that a declaration of variables or an alias may introduce: identifiers at the end of a declarator.
 std::vector<std::string_view> declared_names(const Tokens &tokens, const Declaration &declaration) {
   constexpr std::array<std::string_view, 5> ends = {"=", ";", "[", ",", "{"};
@@ -60,7 +66,9 @@ CallGraph::Node CallGraph::read(TokenRange range) const {
   for (std::size_t at = range.begin; at < range.end; ++at) {
     if (!tokens_.is_identifier(at)) continue;
     node.names.insert(tokens_.text(at));
-    node.synchronizes |= synchronizes(tokens_, at);
+    if (!synchronizes(tokens_, at)) continue;
+    node.synchronizes = true;
+    node.waits.add(waits_of(tokens_, at));
   }
   return node;
 }
@@ -88,6 +96,40 @@ CallGraph::Node CallGraph::reach(const std::vector<TokenRange> &roots) const {
     for (; node != nodes_.end() && node->first == name; ++node) add(node->second);
   }
   return reached;
+}
+
+bool CallGraph::Waits::add(const Waits &other) {
+  const Waits before = *this;
+  in_collective |= other.in_collective;
+  at_barrier |= other.at_barrier;
+  return in_collective != before.in_collective || at_barrier != before.at_barrier;
+}
+
+const std::map<std::string_view, CallGraph::Waits> &CallGraph::waits_by_name() const {
+  if (waits_by_name_) return *waits_by_name_;
+  std::map<std::string_view, Waits> waits;
+  for (const auto &[name, node] : nodes_) waits[name].add(node.waits);
+  for (bool has_changed = true; has_changed;) {
+    has_changed = false;
+    for (const auto &[name, node] : nodes_) {
+      Waits &own = waits[name];
+      for (const std::string_view mentioned : node.names) {
+        const auto found = waits.find(mentioned);
+        if (found != waits.end()) has_changed |= own.add(found->second);
+      }
+    }
+  }
+  return waits_by_name_.emplace(std::move(waits));
+}
+
+CallGraph::Waits CallGraph::waits(TokenRange range) const {
+  const Node node = read(range);
+  Waits waits = node.waits;
+  for (const std::string_view name : node.names) {
+    const auto found = waits_by_name().find(name);
+    if (found != waits_by_name().end()) waits.add(found->second);
+  }
+  return waits;
 }
 
 }  // namespace helion_msl

@@ -8,6 +8,7 @@
 #include "msl_call_graph.h"
 #include "msl_declarations.h"
 #include "msl_kernels.h"
+#include "msl_reconvergence.h"
 #include "msl_rewrite.h"
 #include "msl_tokens.h"
 
@@ -53,6 +54,7 @@ class Scanner {
       rewrite_kernel_function(tokens_, declarations_[index], result_.edits);
     }
     for (std::size_t index = 0; index < kernels_.functions.size(); ++index) rewrite_function(index);
+    mark_reconvergence_of_lanes();
     for (const Entry &entry : entries_) insert(entry);
     result_.head = swizzle_macros(tokens_) + word_macros(tokens_);
     result_.tail = tail();
@@ -131,6 +133,17 @@ class Scanner {
     for (const KernelFunction &function : kernels_.functions) is_kernel[function.declaration] = true;
     for (std::size_t index = 0; index < declarations_.size(); ++index) {
       if (!is_kernel[index]) refuse_threadgroup_variables(tokens_, declarations_[index]);
+    }
+  }
+
+  // Kernels whose threads wait for nobody have no lanes to bring together.
+  void mark_reconvergence_of_lanes() {
+    const bool any_waits = std::any_of(entries_.begin(), entries_.end(), [](const Entry &entry) {
+      return entry.is_chosen && entry.reached.synchronizes;
+    });
+    if (!any_waits) return;
+    for (const Declaration &declaration : declarations_) {
+      mark_reconvergence(tokens_, calls_, declaration, result_.edits);
     }
   }
 

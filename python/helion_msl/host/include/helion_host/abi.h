@@ -15,7 +15,7 @@ typedef unsigned int helion_host_u32;
 typedef unsigned long long helion_host_u64;
 
 // Changes whenever a layout below changes; a library with another number is not loaded.
-#define HELION_HOST_ABI_VERSION 2u
+#define HELION_HOST_ABI_VERSION 3u
 
 // Lanes of a simdgroup on every Apple GPU (Metal Feature Set Tables, "SIMD-group width").
 #define HELION_HOST_SIMD_WIDTH 32u
@@ -123,6 +123,11 @@ typedef void (*helion_host_combine)(void *const *operands, helion_host_u32 activ
 // Waits until the active set of this call is known (every lane of the simdgroup that has not finished waits
 // somewhere), runs `combine` once for all of the set, and returns in every one of its lanes.
 HELION_HOST_EXPORT void helion_host_simd_collective(void *operand, helion_host_combine combine);
+// An `if` or a loop that lanes may leave at different times is a scope. At its end, and at the end of each turn of a
+// loop, a lane waits for those that are still inside: they go on first. `begin` waits for nobody.
+HELION_HOST_EXPORT void helion_host_scope_begin(void);
+HELION_HOST_EXPORT void helion_host_scope_turn(void);
+HELION_HOST_EXPORT void helion_host_scope_end(void);
 // Wait for all live threads of the threadgroup, or of the simdgroup. `flags` are metal::mem_flags.
 HELION_HOST_EXPORT void helion_host_threadgroup_barrier(helion_host_u32 flags);
 HELION_HOST_EXPORT void helion_host_simdgroup_barrier(helion_host_u32 flags);

@@ -5,6 +5,7 @@
 #include "abi.h"
 #include "kernel_argument.h"
 #include "platform.h"
+#include "reconvergence.h"
 #include "scalar.h"
 #include "vector.h"
 
