@@ -46,6 +46,7 @@ void HostThreadgroup::prepare(const helion_host_kernel &kernel, const helion_hos
   cancelled_ = &cancelled;
   const auto &threads = launch.threads_per_threadgroup;
   thread_count_ = threads[0] * threads[1] * threads[2];
+  kernel.enter_os_thread();
   stacks_.reserve(thread_count_);
   start_fibers(thread_count_);
   describe_thread_stack(fibers_[scheduler]);

@@ -15,7 +15,7 @@ typedef unsigned int helion_host_u32;
 typedef unsigned long long helion_host_u64;
 
 // Changes whenever a layout below changes; a library with another number is not loaded.
-#define HELION_HOST_ABI_VERSION 3u
+#define HELION_HOST_ABI_VERSION 4u
 
 // Lanes of a simdgroup on every Apple GPU (Metal Feature Set Tables, "SIMD-group width").
 #define HELION_HOST_SIMD_WIDTH 32u
@@ -83,6 +83,9 @@ struct helion_host_kernel {
   // Runs the threadgroups [begin, end) in linear order, x fastest, as plain loops. Null for a kernel that can reach
   // a barrier, a simdgroup operation or threadgroup memory: its threads need stacks.
   void (*run_threadgroups)(const struct helion_host_launch *, helion_host_u64 begin, helion_host_u64 end);
+  // Called on an OS thread's own stack before run_thread: allocates the thread_local variables that are the kernel's
+  // threadgroup memory, which must not happen in the middle of a threadgroup.
+  void (*enter_os_thread)(void);
 };
 
 // One `threadgroup` variable declared in a kernel.

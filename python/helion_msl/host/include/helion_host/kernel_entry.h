@@ -341,8 +341,15 @@ struct kernel_entry {
     Kernel::limits::add_to(entry);
     entry.function = &kernel_identity<Function>;
     entry.run_thread = run_thread;
+    entry.enter_os_thread = enter_os_thread;
     if constexpr (!needs_stacks) entry.run_threadgroups = run_threadgroups;
     return entry;
+  }
+
+  // Any thread_local variable of the library will do: they are allocated together.
+  static void enter_os_thread() {
+    static thread_local volatile char touched;
+    touched = 1;
   }
 
   static helion_host_u32 run_thread(const helion_host_launch *launch, const helion_host_thread *position) {
