@@ -136,6 +136,9 @@ def test_tensors_on_the_cpu_are_not_tuned(caplog: pytest.LogCaptureFixture) -> N
         caplog.clear()
         torch.testing.assert_close(kernel(x), x + 1)
         assert f"{kernel.name} runs without autotuning" in caplog.text
+    caplog.clear()
+    assert with_two_configs.autotune((x,)) == with_two_configs.configs[0]
+    assert "runs without autotuning" in caplog.text
 
 
 def test_generated_msl_runs_by_itself() -> None:

@@ -237,9 +237,8 @@ class HelionMslBackend(MetalBackend):
     # ---- autotuning -----------------------------------------------------------------------------------------------
 
     def autotune(self, bound_kernel: Any, args: Sequence[object], *, force: bool = True, **kwargs: object) -> Config:
-        is_asked_for = force or bound_kernel.settings.force_autotune
-        if self._runs_on_host(args) and not is_asked_for:
-            # The search takes minutes and would find what is fast on this processor, which says nothing about a GPU.
+        if self._runs_on_host(args):
+            # What is fast on this processor says nothing about a GPU, and Helion's search has no cache for CPUs.
             _log.warning("helion-msl: tensors on the CPU, so %s runs without autotuning", bound_kernel.kernel.name)
             configs = bound_kernel.kernel.configs
             return configs[0] if configs else bound_kernel.config_spec.default_config()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from helion import exc
 from helion._compiler.ast_extension import expr_from_string
+from helion._compiler.compile_environment import CompileEnvironment
 from torch._inductor.ops_handler import DefaultHandler
 from torch._inductor.virtualized import V
 
@@ -264,7 +265,7 @@ class MetalExpressions(DefaultHandler):
         x, y, dtype = self._common(a, b)
         if dtype.is_floating_point:
             return self.assign(f"ml.floor({x} / {y})", dtype)
-        return self._integer_result(f"{x} // {y}", dtype)
+        return self._integer_result(f"{x} // {self._divisor(y)}", dtype)
 
     def div_rn(self, a: Any, b: Any) -> Value:
         """The quotient of a floating-point floor division, of which Inductor then takes the floor."""
@@ -300,6 +301,7 @@ class MetalExpressions(DefaultHandler):
         x, y, dtype = self._common(a, b)
         if dtype.is_floating_point:
             return self.assign(f"ml.trunc({x} / {y})", dtype)
+        y = self._divisor(y)
         if not dtype.is_signed:
             return self._integer_result(f"{x} // {y}", dtype)
         # Python has no truncating integer division: floor it, then step back up where the quotient was negative and
@@ -327,10 +329,19 @@ class MetalExpressions(DefaultHandler):
         """Python's remainder, with the sign of the divisor."""
         x, y, dtype = self._common(a, b)
         if not dtype.is_floating_point:
+            y = self._divisor(y)
             quotient = self.assign(f"{x} // {y}", dtype)
             return self._integer_result(f"{x} - {quotient} * {y}", dtype)
         rest = self.assign(f"ml.fmod({x}, {y})", dtype)
         return self.assign(f"{rest} + {y} if {rest} != 0.0 and ({rest} < 0.0) != ({y} < 0.0) else {rest}", dtype)
+
+    def _divisor(self, value: Value) -> Value:
+        """`value`, or 1 in threads beyond the tensor's edge: what they load is 0, and dividing by it is an error."""
+        node = V.current_node
+        if value.literal is not None or node is None:
+            return value
+        masks = tile_masks(self.codegen, node.meta["val"])
+        return self.assign(f"{value} if {' and '.join(masks)} else 1", value.dtype) if masks else value
 
     def _integer_result(self, text: str, dtype: torch.dtype) -> Value:
         if dtype in NARROW_INTEGERS:
@@ -431,3 +442,11 @@ class MetalExpressions(DefaultHandler):
             else:
                 return self._integer_result(f"{a} {operator} {b} if {b} >= 0 and {b} < {width} else 0", dtype)
         return self._integer_result(f"{a} {operator} {b}", dtype)
+
+
+def tile_masks(codegen: Any, tile: torch.Tensor) -> list[str]:
+    """The variables that say whether a thread's element of `tile` lies inside its tensor."""
+    env = CompileEnvironment.current()
+    block_ids = [env.resolve_block_id(size) for size in tile.size()]
+    masks = [codegen.mask_var(block_id) for block_id in block_ids if block_id is not None]
+    return list(dict.fromkeys(mask for mask in masks if mask is not None))

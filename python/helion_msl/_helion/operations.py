@@ -18,6 +18,7 @@ from helion.language._gelu_tanh_approx import _gelu_erf, _gelu_tanh_approx
 from helion.language._tracing_ops import _mask_to
 from helion.language.memory_ops import load, store
 
+from helion_msl._helion.expressions import tile_masks
 from helion_msl._helion.values import Value, cast, constant, metal_type
 
 if TYPE_CHECKING:
@@ -46,21 +47,12 @@ def _(state: CodegenState) -> ast.AST:
     tensor, other = state.proxy_arg(0), state.proxy_arg(1)
     assert isinstance(tensor, torch.Tensor)
     assert isinstance(other, (bool, int, float))
-    masks: dict[str, None] = {}
-    for size in tensor.size():
-        mask = _mask_of(state, size)
-        if mask is not None:
-            masks[mask] = None
+    masks = tile_masks(state.codegen, tensor)
     if not masks:
         return state.ast_arg(0)
     outside = constant(other, tensor.dtype)
     text = f"{{value}} if {' and '.join(masks)} else {cast(outside, tensor.dtype)}"
     return expr_from_string(text, value=state.ast_arg(0))
-
-
-def _mask_of(state: CodegenState, size: int | torch.SymInt) -> str | None:
-    block_id = CompileEnvironment.current().resolve_block_id(size)
-    return None if block_id is None else state.codegen.mask_var(block_id)
 
 
 @_decorators.codegen(_gelu_erf, _NAME)
