@@ -102,6 +102,10 @@ Arguments code_arguments(MathMode math_mode) {
   append(arguments, {"-mllvm", "-disable-block-placement"});
 #if defined(__x86_64__)
   append(arguments, {"-march=native", "-Xclang", "-ffloat16-excess-precision=none"});
+  // Threadgroup memory is thread_local, and clang 22 keeps values in xmm16 to xmm31 across the calls of __tls_get_addr
+  // that reach it. That function saves no vector registers where it has to allocate, so a kernel's first threadgroups
+  // on a thread would lose values. Without AVX-512 there are no such registers.
+  append(arguments, {"-mno-avx512f"});
 #elif defined(__APPLE__)
   // What every Mac with Apple silicon has; older clangs know no "native" here.
   append(arguments, {"-mcpu=apple-m1"});
