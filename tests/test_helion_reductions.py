@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 helion_msl.register_helion_backend()
 
 DEVICE = "mps" if torch.backends.mps.is_available() else "cpu"
-COLUMNS = [1, 2, 31, 32, 33, 64, 300, 1000, 1024, 1025, 5000]
+COLUMNS = [1, 2, 32, 33, 300, 1024, 1025, 5000]
 
 
 def metal(**options: object) -> helion.Kernel:
@@ -87,10 +87,19 @@ def test_every_reduction(name: str, options: dict[str, object]) -> None:
     same(result, expected, 1e-4)
 
 
-@pytest.mark.parametrize("options", [{}, {"reduction_loops": [64]}], ids=str)
-@pytest.mark.parametrize(
-    "dtype", [torch.float16, torch.bfloat16, torch.int32, torch.int64, torch.int8, torch.uint8, torch.bool], ids=str
-)
+OTHER_TYPES = [
+    (torch.float16, {}),
+    (torch.bfloat16, {"reduction_loops": [64]}),
+    (torch.int32, {}),
+    (torch.int64, {}),
+    (torch.int64, {"reduction_loops": [64]}),
+    (torch.int8, {"reduction_loops": [64]}),
+    (torch.uint8, {}),
+    (torch.bool, {}),
+]
+
+
+@pytest.mark.parametrize(("dtype", "options"), OTHER_TYPES, ids=str)
 @pytest.mark.parametrize("name", ["sum", "amax", "amin", "argmax"])
 def test_reductions_of_other_types(name: str, dtype: torch.dtype, options: dict[str, object]) -> None:
     generator = torch.Generator().manual_seed(3)
@@ -154,7 +163,7 @@ NORMALIZATIONS = {
 }
 
 
-@pytest.mark.parametrize("columns", [1, 33, 300, 1024, 1500, 5000])
+@pytest.mark.parametrize("columns", [1, 33, 1024, 5000])
 @pytest.mark.parametrize("name", sorted(NORMALIZATIONS))
 def test_normalizations(name: str, columns: int) -> None:
     x = torch.randn(5, columns, device=DEVICE) * 3
