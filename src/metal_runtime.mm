@@ -51,6 +51,7 @@ std::string message_of_torch(const std::exception &error) {
 
 // Why there is no GPU to use, for a torch that says that it has no MPS device.
 std::string reason_for_no_device() {
+  const AutoreleasePool pool;
   const NSInteger macos = [NSProcessInfo processInfo].operatingSystemVersion.majorVersion;
   if (macos < 14) return "this is macOS " + std::to_string(macos) + ", and torch's MPS needs macOS 14 or later";
   const auto device = Retained<id<MTLDevice>>::adopt(MTLCreateSystemDefaultDevice());

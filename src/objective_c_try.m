@@ -9,10 +9,12 @@ bool helion_msl_try(void (*body)(void *context), void *context, char *message, s
     body(context);
     return true;
   } @catch (NSException *exception) {
-    const char *name = exception.name.UTF8String;
-    const char *reason = exception.reason.UTF8String;
-    snprintf(message, capacity, "%s: %s", name != NULL ? name : "an exception",
-             reason != NULL ? reason : "no reason given");
+    @autoreleasepool {  // for the bytes of the texts
+      const char *name = exception.name.UTF8String;
+      const char *reason = exception.reason.UTF8String;
+      snprintf(message, capacity, "%s: %s", name != NULL ? name : "an exception",
+               reason != NULL ? reason : "no reason given");
+    }
     return false;
   }
 }
