@@ -52,7 +52,9 @@ def test_same_object_and_equal_text_hit(device):
 
 
 def test_what_can_change_the_result_is_part_of_the_key(device):
-    source = source_of(1)
+    constants = " ".join(f"constant float {name} [[function_constant({i})]];" for i, name in enumerate("ab"))
+    used = "out[0] += is_function_constant_defined(a) + is_function_constant_defined(b);"
+    source = f"{constants} {source_of(1)[:-1]} {used} }}"
     for options in (
         {},
         {"math_mode": "fast"},

@@ -21,6 +21,11 @@ kernel void scale(device const float *x [[buffer(0)]], device float *out [[buffe
 """
 
 
+def declared(text, device):
+    """A type as messages print it: Metal's reflection does not tell a reference from a pointer."""
+    return text if device == "cpu" else text.replace("&", "*")
+
+
 def arguments(device, **changes):
     x = torch.ones(4, device=device)
     return list({"x": x, "out": torch.full((4,), -7.0, device=device), "alpha": 2.0, "n": 4, **changes}.values())
@@ -40,7 +45,8 @@ def refuse(error, phrase, args, grid=1, block_dims=4, source=SCALE, **options):
 def test_too_few_and_too_many_arguments(device):
     for args in ([], arguments(device)[:3], [*arguments(device), 1], [1] * 40):
         message = refuse(ArgumentError, rf"kernel 'scale' takes 4 arguments: .*; got {len(args)}$", args)
-        assert "x (const float*, buffer 0), out (float*, buffer 1), alpha (const float&, buffer 2)" in message
+        table = "x (const float*, buffer 0), out (float*, buffer 1), alpha (const float&, buffer 2)"
+        assert declared(table, device) in message
 
 
 @pytest.mark.parametrize(
@@ -100,15 +106,17 @@ def test_kind_that_no_kernel_takes(device, value, kind):
         ("out", b"1234", "the kernel writes there, so it needs a tensor, not bytes"),
         ("alpha", b"", "1 to 4096 bytes"),
         ("x", bytes(4100), "1 to 4096 bytes, pass a tensor for more"),
-        ("alpha", b"12345678", "8 bytes were given, but the declared type has 4"),
         ("x", b"123456", "6 bytes were given, which is not a multiple of the 4 bytes of one element"),
     ],
 )
 def test_constant_that_does_not_fit(device, name, value, phrase):
-    refuse(ArgumentError, re.escape(phrase), arguments(device, **{name: value}))
+    refuse(ArgumentError, re.escape(declared(phrase, device)), arguments(device, **{name: value}))
 
 
 def test_reference_needs_one_element(device):
+    if device == "mps":
+        pytest.skip("Metal's reflection does not tell a reference from a pointer")
+    refuse(ArgumentError, "8 bytes were given, but the declared type has 4", arguments(device, alpha=b"12345678"))
     empty = torch.empty(0, device=device)
     refuse(ArgumentError, "reads 4 bytes there, but the tensor holds 0", arguments(device, alpha=empty))
 
@@ -120,7 +128,8 @@ def test_vector_parameter_refuses_a_number(device):
     kernel void f(device float *out [[buffer(0)]], constant float2 &v [[buffer(1)]]) { out[0] = v.x + v.y; }
     """
     out = torch.zeros(1, device=device)
-    refuse(ArgumentError, "a Python float cannot become a const float2&", [out, 1.0], source=source)
+    phrase = re.escape(declared("a Python float cannot become a const float2&", device))
+    refuse(ArgumentError, phrase, [out, 1.0], source=source)
     helion_msl.launch(source, [out, torch.tensor([1.0, 2.0], device=device)], 1, 1)
     assert out.item() == 3
     helion_msl.launch(source, [out, torch.tensor([3 + 4j], device=device)], 1, 1)

@@ -156,9 +156,9 @@ def test_several_kernels(device):
     for i in range(3):
         helion_msl.launch(source, [x], 1, 1, name=f"f{i}")
         assert x.item() == i
-    with pytest.raises(UnknownKernelError, match="'f0', 'f1', 'f2'"):
+    with pytest.raises(UnknownKernelError, match=r"f0\W+f1\W+f2"):
         helion_msl.compile(source, device=device)
-    with pytest.raises(UnknownKernelError, match="no kernel 'f3'; it has 'f0', 'f1', 'f2'"):
+    with pytest.raises(UnknownKernelError, match=r"no kernel.* '?f3'?; it has\W+f0\W+f1\W+f2"):
         helion_msl.compile(source, name="f3", device=device)
 
 
@@ -386,5 +386,5 @@ kernel void special(device float *x) { x[0] = n; }
     helion_msl.compile(source, name="special", device=device, constants={"n": 3})([x], 1, 1)
     helion_msl.synchronize(device)
     assert x.item() == 3
-    with pytest.raises(helion_msl.MetalCompileError, match="'n'"):
+    with pytest.raises(helion_msl.MetalCompileError, match=r"\bn\b"):
         helion_msl.compile(source, name="special", device=device)
