@@ -14,11 +14,13 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build/wall-run"
 SITE = BUILD / "site"
+SHARDS = 4  # of the test files, so that all cores have work
 
 # By what each is known to be there: a program, or a file of a pattern.
 _PACKAGES = {
@@ -76,46 +78,54 @@ def sanitizer_environment() -> dict[str, str]:
     return os.environ | {
         "LD_PRELOAD": library,
         # Leaks: Python and torch keep memory until the process ends. Objects of the double are counted instead.
-        "ASAN_OPTIONS": "detect_leaks=0",
+        # Small books for each allocation, of which Python makes many.
+        "ASAN_OPTIONS": "detect_leaks=0:malloc_context_size=6:quarantine_size_mb=64",
         "UBSAN_OPTIONS": "print_stacktrace=1",
         "PYTHONPATH": f"{SITE}{os.pathsep}{ROOT / 'tests'}",
     }
 
 
-def start_tests(torch_version: str, arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
-    """Start pytest over the double, with tensors exported as ``torch_version`` does."""
-    cache = BUILD / f"cache-{torch_version}"
+def run_tests(torch_version: str, arguments: list[str], log: Path) -> int:
+    """Run pytest over the double, with tensors exported as by ``torch_version``; return its status."""
+    cache = log.with_suffix(".cache")
     shutil.rmtree(cache, ignore_errors=True)
     environment = sanitizer_environment() | {
         "HELION_MSL_DOUBLE_TORCH": torch_version,
         "HELION_MSL_CACHE_DIR": str(cache),
     }
-    command = [sys.executable, "-m", "pytest", "-p", "metal_double.plugin", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "metal_double.plugin", "-p", "no:cacheprovider"]
     with log.open("wb") as output:
-        return subprocess.Popen([*command, *arguments], cwd=ROOT, env=environment, stdout=output, stderr=output)
+        finished = subprocess.run([*command, *arguments], cwd=ROOT, env=environment, stdout=output, stderr=output)
+    return finished.returncode
+
+
+def plan(arguments: list[str]) -> list[tuple[str, list[str]]]:
+    """Return the runs: torch's version, and pytest's arguments. Each run is a process, and several run at once."""
+    if arguments:
+        return [("2.13", arguments)]
+    files = sorted((ROOT / "tests").glob("test_*.py"), key=lambda path: path.stat().st_size, reverse=True)
+    shards = [[str(path.relative_to(ROOT)) for path in files[start::SHARDS]] for start in range(SHARDS)]
+    return [*(("2.13", shard) for shard in shards), ("2.14", list(_TENSOR_TESTS))]
 
 
 def main() -> int:
-    """Run the wall; pytest's status where a test failed, a rule was broken or an object was left over."""
+    """Run the wall; 1 where a test failed, a rule was broken or an object was left over."""
     install_packages()
     started = time.monotonic()
     build()
     print(f"built in {time.monotonic() - started:.0f} s", flush=True)
-    runs = {"2.13": ["tests", *sys.argv[1:]]}
-    if not sys.argv[1:]:
-        runs["2.14"] = [path for path in _TENSOR_TESTS if (ROOT / path).exists()]
-    running = {}
-    for version, arguments in runs.items():
-        log = BUILD / f"pytest-{version}.txt"
-        running[version] = (start_tests(version, arguments, log), log)
-    status = 0
-    for version, (process, log) in running.items():
-        process.wait()
-        print(f"==> the engine over the double, tensors as torch {version} exports them")
-        print(log.read_text(encoding="utf-8", errors="replace"), flush=True)
-        status = status or process.returncode
+    runs = [
+        (version, arguments, BUILD / f"run-{number}.txt")
+        for number, (version, arguments) in enumerate(plan(sys.argv[1:]))
+    ]
+    failed = False
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for (version, _, log), status in zip(runs, pool.map(lambda run: run_tests(*run), runs), strict=True):
+            print(f"==> the engine over the double, tensors as torch {version} exports them: status {status}")
+            print(log.read_text(encoding="utf-8", errors="replace"), flush=True)
+            failed = failed or status != 0
     print(f"{time.monotonic() - started:.0f} s in all")
-    return status
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,34 @@ std::vector<ConstantDeclaration> constants_of(const std::string &source) {
   return found;
 }
 
+// Text from the brace at or after `begin` to the one that closes it, or to the end.
+std::string braced(const std::string &source, std::size_t begin) {
+  int depth = 0;
+  for (std::size_t at = source.find('{', begin); at < source.size(); ++at) {
+    depth += (source[at] == '{') - (source[at] == '}');
+    if (depth == 0) return source.substr(begin, at - begin);
+  }
+  return source.substr(std::min(begin, source.size()));
+}
+
+// Metal tells of a function the constants that it uses. A constant that stands outside of all kernels but where it is
+// declared may be used by any of them.
+bool uses(const LibrarySource &library, const std::string &kernel, const std::string &constant) {
+  const std::regex word("\\b" + constant + "\\b");
+  std::string elsewhere = library.text;
+  bool is_used = false;
+  for (const auto &name : library.kernel_names) {
+    std::smatch head;
+    if (!std::regex_search(elsewhere, head, std::regex("\\b" + name + "\\s*\\("))) return true;
+    const auto begin = static_cast<std::size_t>(head.position());
+    const std::string text = braced(elsewhere, begin);
+    is_used = is_used || (name == kernel && std::regex_search(text, word));
+    elsewhere.erase(begin, text.size());
+  }
+  const auto mentions = std::distance(std::sregex_iterator(elsewhere.begin(), elsewhere.end(), word), {});
+  return is_used || mentions > 1;
+}
+
 // The names in "... it has 'a', 'b'", which is how the host engine answers for a kernel that is not there.
 std::vector<std::string> quoted_names(const std::string &message) {
   std::vector<std::string> names;
@@ -127,7 +155,8 @@ std::shared_ptr<const LibrarySource> compile_source(const std::string &text, hel
   if (function == nil)
     *error = make_error("MTLLibraryErrorDomain", MTLLibraryErrorFunctionNotFound, "no such function");
   for (const auto &declared : constants_of((*_source)->text)) {
-    if (declared.is_required && !values_of(constantValues).contains(std::to_string(declared.index))) {
+    if (declared.is_required && uses(**_source, text_of(name), declared.name) &&
+        !values_of(constantValues).contains(std::to_string(declared.index))) {
       *error = make_error("MTLLibraryErrorDomain", MTLLibraryErrorCompileFailure,
                           "function constant " + declared.name + " has no value");
       [function release];
@@ -175,6 +204,7 @@ std::shared_ptr<const LibrarySource> compile_source(const std::string &text, hel
   const InDouble inside;
   NSMutableDictionary *constants = [NSMutableDictionary dictionary];
   for (const auto &declaration : constants_of((*_source)->text)) {
+    if (!uses(**_source, text_of(_name), declaration.name)) continue;
     MTLFunctionConstant *constant = make_function_constant(declaration);
     [constants setObject:constant forKey:constant.name];
   }

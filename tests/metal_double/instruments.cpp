@@ -8,7 +8,8 @@
 
 namespace {
 
-thread_local bool is_watched = false;
+// In the thread's own block from its start: memory for it would be allocated at the first use, inside of the hook.
+__attribute__((tls_model("initial-exec"))) thread_local bool is_watched = false;
 
 }  // namespace
 

@@ -6,7 +6,7 @@
 
 #import "double_commands.h"
 #include "double_state.h"
-#import "torch_stream.h"
+#include "torch_stream.h"
 
 using namespace metal_double;
 

@@ -1,7 +1,8 @@
-"""MPS tensors where there is no MPS: CPU tensors that are marked, and that say ``mps`` when they are asked.
+"""MPS tensors where there is no MPS: CPU tensors that are marked.
 
 A tensor is marked by its storage, so that views are on their base's device. Operations on marked tensors give marked
-ones, as on a Mac; ``cpu()`` and ``to("cpu")`` give copies that are not.
+ones, as on a Mac; ``cpu()`` and ``to("cpu")`` give copies that are not. torch itself, and what traces it, goes on
+seeing CPU tensors.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def _address(tensor: torch.Tensor) -> int:
         return 0
 
 
-def _mark(tensor: torch.Tensor) -> None:
+def mark(tensor: torch.Tensor) -> None:
+    """Make ``tensor`` play an MPS tensor, with all that share its storage."""
     if len(_marked) > _MARKED_AT_MOST:
         for address in [address for address, storage in _marked.items() if storage.expired()]:
             del _marked[address]
@@ -59,8 +61,6 @@ class MpsOnCpu(TorchFunctionMode):
         kwargs = kwargs or {}
         if function is torch.device:
             return function(*args, **kwargs)
-        if function is torch.Tensor.device.__get__:
-            return torch.device("mps", 0) if plays_mps(args[0]) else function(*args)
         values = [*args, *kwargs.values()]
         sources = {_address(tensor) for value in values for tensor in _tensors(value)}
         to_cpu = function is torch.Tensor.cpu or any(_is_device(value, "cpu") for value in values)
@@ -72,5 +72,5 @@ class MpsOnCpu(TorchFunctionMode):
         if to_mps or (not to_cpu and any(address in _marked for address in sources)):
             for tensor in _tensors(result):
                 if _address(tensor) not in sources:
-                    _mark(tensor)
+                    mark(tensor)
         return result

@@ -11,6 +11,7 @@ import gc
 import pytest
 
 import helion_msl
+from helion_msl.jit import MetalKernel
 
 from . import session
 
@@ -31,6 +32,9 @@ def no_rule_was_broken():
 def pytest_sessionfinish(session, exitstatus):
     helion_msl.synchronize("mps")
     helion_msl.clear_cache()
+    # Functions decorated with @metal_jit hold their kernels as long as their modules.
+    for kernel in [thing for thing in gc.get_objects() if type(thing) is MetalKernel]:
+        kernel._specializations.clear()
     gc.collect()
     left = {name: count for name, count in _double.living_objects().items() if count != _IMMORTAL.get(name, 0)}
     violations = _double.take_violations()

@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 
 import torch
 
+from helion_msl import jit
+
 from . import control
-from .mps_tensors import MpsOnCpu, plays_mps
+from .mps_tensors import MpsOnCpu, mark, plays_mps
+
+
+def _let_launches_know_the_device() -> None:
+    # The one place of the package that asks a tensor for its device.
+    device_type = jit._device_type
+    jit._device_type = lambda value: "mps" if plays_mps(value) else device_type(value)
+    # Helion's host functions allocate on the device of their arguments, which they take for the CPU.
+    launch = jit.MetalKernel.launch
+
+    def launch_from_helion(kernel: jit.MetalKernel, args: tuple[object, ...], *rest: object) -> None:
+        if sys._getframe(1).f_globals["__name__"] == "helion_msl._helion.launcher":
+            tensors = [value for value in args if isinstance(value, torch.Tensor)]
+            if any(map(plays_mps, tensors)):
+                for tensor in tensors:
+                    mark(tensor)
+        launch(kernel, args, *rest)
+
+    jit.MetalKernel.launch = launch_from_helion
 
 
 def start() -> control.MetalDouble:
@@ -23,6 +44,7 @@ def start() -> control.MetalDouble:
     double.set_exchange_style(separates_offset=os.environ.get("HELION_MSL_DOUBLE_TORCH") == "2.14")
     double.set_eager(True)
     MpsOnCpu().__enter__()
+    _let_launches_know_the_device()
     run = threading.Thread.run
 
     def run_with_mode(thread: threading.Thread) -> None:

@@ -1,4 +1,4 @@
-#import "torch_stream.h"
+#include "torch_stream.h"
 
 #include <mutex>
 #include <stdexcept>

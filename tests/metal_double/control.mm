@@ -1,8 +1,10 @@
 // The double as the tests see it: C functions for ctypes.
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 
+#import "double_object.h"
 #include "double_state.h"
 #include "torch_stream.h"
 
@@ -13,9 +15,7 @@ using namespace metal_double;
 namespace {
 
 // The caller frees it with metal_double_free.
-char *give(const std::string &text) {
-  return strdup(text.c_str());
-}
+char *give(const std::string &text) { return strdup(text.c_str()); }
 
 std::atomic<std::int64_t> *counter(const std::string &name) {
   Counters &all = counters();
@@ -31,28 +31,30 @@ std::atomic<std::int64_t> *counter(const std::string &name) {
   return nullptr;
 }
 
+// GNUstep's log, where it says of an object that it was autoreleased on a thread without a pool.
+void take_log(NSString *message) {
+  const std::string text = text_of(message);
+  if (text.find("without pool") != std::string::npos) {
+    report_violation(text);
+  } else {
+    std::fputs(text.c_str(), stderr);
+  }
+}
+
+__attribute__((constructor)) void take_logs() { _NSLog_printf_handler = take_log; }
+
 }  // namespace
 
-EXPORT void metal_double_free(char *text) {
-  std::free(text);
-}
-EXPORT char *metal_double_take_violations() {
-  return give(take_violations());
-}
-EXPORT char *metal_double_living_objects() {
-  return give(describe_living_objects());
-}
+EXPORT void metal_double_free(char *text) { std::free(text); }
+EXPORT char *metal_double_take_violations() { return give(take_violations()); }
+EXPORT char *metal_double_living_objects() { return give(describe_living_objects()); }
 EXPORT std::int64_t metal_double_counter(const char *name) {
   const auto *found = counter(name);
   return found == nullptr ? -1 : found->load();
 }
 
-EXPORT void metal_double_set_eager(int on) {
-  eager() = on != 0;
-}
-EXPORT void metal_double_hold_gpu(int on) {
-  hold_gpu(on != 0);
-}
+EXPORT void metal_double_set_eager(int on) { eager() = on != 0; }
+EXPORT void metal_double_hold_gpu(int on) { hold_gpu(on != 0); }
 
 // Whether there is such a failure to stage.
 EXPORT int metal_double_stage(const char *failure, const char *text) {
@@ -100,12 +102,6 @@ EXPORT void metal_double_torch_add(float *floats, std::size_t count, float value
     for (std::size_t i = 0; i < count; ++i) floats[i] += value;
   });
 }
-EXPORT void metal_double_torch_commit() {
-  torch_commit();
-}
-EXPORT void metal_double_torch_synchronize() {
-  torch_synchronize();
-}
-EXPORT void metal_double_end_encoder() {
-  end_encoder_of_torch();
-}
+EXPORT void metal_double_torch_commit() { torch_commit(); }
+EXPORT void metal_double_torch_synchronize() { torch_synchronize(); }
+EXPORT void metal_double_end_encoder() { end_encoder_of_torch(); }
