@@ -84,7 +84,7 @@ struct helion_host_kernel {
   // a barrier, a simdgroup operation or threadgroup memory: its threads need stacks.
   void (*run_threadgroups)(const struct helion_host_launch *, helion_host_u64 begin, helion_host_u64 end);
   // Called on an OS thread's own stack before run_thread: allocates the thread_local variables that are the kernel's
-  // threadgroup memory, which must not happen in the middle of a threadgroup.
+  // threadgroup memory, which must not happen in the middle of a threadgroup. Null where there is run_threadgroups.
   void (*enter_os_thread)(void);
 };
 

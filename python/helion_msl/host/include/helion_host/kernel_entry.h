@@ -155,6 +155,30 @@ HELION_MSL_FUNC constexpr auto value_of(const place &at) {
   }
 }
 
+// Whether a position tells the threads of one threadgroup from those of another.
+constexpr bool depends_on_threadgroup(position_kind kind) {
+  using enum position_kind;
+  switch (kind) {
+    case thread_position_in_threadgroup:
+    case thread_index_in_threadgroup:
+    case threadgroup_position_in_grid:
+    case thread_index_in_simdgroup:
+    case simdgroup_index_in_threadgroup:
+    case thread_index_in_quadgroup:
+    case quadgroup_index_in_threadgroup:
+      return true;
+    default:
+      return false;
+  }
+}
+template <class Input>
+constexpr bool input_depends_on_threadgroup() {
+  if constexpr (is_position<Input>) {
+    return depends_on_threadgroup(Input::kind);
+  }
+  return false;
+}
+
 // Whether the type of a parameter can hold what its attribute says: MSL specification, the table of the same
 // attributes.
 template <class Parameter, class Input>
@@ -281,6 +305,8 @@ struct signature<thread_end (*)(Parameters...), inputs<Inputs...>> {
       "a position or a size is passed as uint or ushort, or as a vector of two or three of them; an index or a "
       "count as uint or ushort");
 
+  static constexpr bool needs_threadgroups = (input_depends_on_threadgroup<Inputs>() || ...);
+
   struct argument_table {
     helion_host_argument arguments[indices.buffers + 1];
   };
@@ -341,8 +367,11 @@ struct kernel_entry {
     Kernel::limits::add_to(entry);
     entry.function = &kernel_identity<Function>;
     entry.run_thread = run_thread;
-    entry.enter_os_thread = enter_os_thread;
-    if constexpr (!needs_stacks) entry.run_threadgroups = run_threadgroups;
+    if constexpr (needs_stacks) {
+      entry.enter_os_thread = enter_os_thread;
+    } else {
+      entry.run_threadgroups = run_threadgroups;
+    }
     return entry;
   }
 
@@ -369,11 +398,14 @@ struct kernel_entry {
     place at;
     at.threadgroups = as_triple(launch->threadgroups_per_grid);
     at.threads = as_triple(launch->threads_per_threadgroup);
-    for (helion_host_u64 index = begin; index != end; ++index) {
+    for (helion_host_u64 index = begin; index != end;) {
       const helion_host_u64 row = index / at.threadgroups.x;
       at.group = {static_cast<uint32>(index % at.threadgroups.x), static_cast<uint32>(row % at.threadgroups.y),
                   static_cast<uint32>(row / at.threadgroups.y)};
-      run_threadgroup(arguments, at);
+      const uint32 rest = at.threadgroups.x - at.group.x;
+      const uint32 count = end - index < rest ? static_cast<uint32>(end - index) : rest;
+      run_row(arguments, at, count);
+      index += count;
     }
   }
 
@@ -382,14 +414,28 @@ struct kernel_entry {
     return {values[0], values[1], values[2]};
   }
 
-  HELION_MSL_FUNC static void run_threadgroup(const typename parameters::bound &arguments, const place &first) {
+  // Runs `count` threadgroups that follow each other along x, from `first` on.
+  HELION_MSL_FUNC static void run_row(const typename parameters::bound &arguments, place first, uint32 count) {
+    if constexpr (parameters::needs_threadgroups) {
+      for (; count != 0; --count, ++first.group.x) {
+        run_threads(arguments, first, first.threads.x);
+      }
+    } else {
+      // No thread asks which threadgroup it is in: they are as one.
+      run_threads(arguments, first, first.threads.x * count);
+    }
+  }
+
+  // Runs the threads of a threadgroup, or of several that make it `width` threads wide.
+  HELION_MSL_FUNC static void run_threads(const typename parameters::bound &arguments, const place &first,
+                                          uint32 width) {
     const triple origin = first.group * first.threads;
     for (uint32 z = 0; z < first.threads.z; ++z) {
       for (uint32 y = 0; y < first.threads.y; ++y) {
         const uint32 row = (z * first.threads.y + y) * first.threads.x;
         // The threads of a grid are independent of each other in Metal too, but for atomics and barriers.
 #pragma clang loop vectorize(assume_safety)
-        for (uint32 x = 0; x < first.threads.x; ++x) {
+        for (uint32 x = 0; x < width; ++x) {
           place at = first;
           at.local = {x, y, z};
           at.global = origin + at.local;
