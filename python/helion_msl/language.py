@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import language_math
 from .language_math import *  # noqa: F403
+from .language_matmul import *  # noqa: F403
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ import math
 from typing import TYPE_CHECKING, Any, Literal
 
 from .. import language, language_math
-from . import atomics, fold, ir, operators, threads, values
+from . import atomics, fold, ir, matmul, operators, threads, values
 from .binding import bind, bind_numbers, scalar_type_of
 from .functions import FUNCTIONS, Function, apply
 from .types import BOOL, FLOAT32, INT32, ScalarType, TensorType
@@ -267,4 +267,5 @@ _HANDLERS: dict[Any, Handler] = {
     language.flat: _flat,
     **threads.HANDLERS,
     **atomics.HANDLERS,
+    **matmul.HANDLERS,
 }

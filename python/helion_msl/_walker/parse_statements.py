@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from . import fold, ir, operators, values
 from .infer import TypeConflictError
+from .matmul import AccumulatorType
 from .parse_base import MAXIMUM_BUFFERS
 from .parse_expressions import ExpressionParser
 from .types import BOOL, INT32, INT64, VOID, PointerType, ScalarType, promote
@@ -143,7 +144,7 @@ class StatementParser(ExpressionParser):
         if isinstance(value, ir.ThreadgroupArrayReference):
             self._name_array(node, name, value)
             return
-        if not values.is_expression(value) or not isinstance(value.type, ScalarType | PointerType):
+        if not values.is_expression(value) or not isinstance(value.type, ScalarType | PointerType | AccumulatorType):
             raise self.error(node, *self._not_assignable(name, value))
         variable, converted = self.assign_name(node, name, value)
         self.emit(ir.Assign(variable, converted, self.source.line(node)))

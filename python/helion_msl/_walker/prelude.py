@@ -9,6 +9,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
+from .matmul_simdgroup import SNIPPETS as _MATMUL
 from .prelude_reductions import SNIPPETS as _REDUCTIONS
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ inline float erf(float x) {
 }
 
 # In the order in which they are printed: what is used stands before what uses it.
-_SNIPPETS = {**_ARITHMETIC, **_FUNCTIONS, **_REDUCTIONS}
+_SNIPPETS = {**_ARITHMETIC, **_FUNCTIONS, **_REDUCTIONS, **_MATMUL}
 _REQUIRED_BY_NAME = {"central_erf": "erfc", "scaled_erfc": "erfc"}
 
 

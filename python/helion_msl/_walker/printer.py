@@ -12,7 +12,8 @@ import struct
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from . import ir, prelude
+from . import ir, matmul_simdgroup, prelude
+from .matmul import AccumulatorType, Matmul
 from .names import Names
 from .scopes import declare, remove_unread
 from .types import (
@@ -267,6 +268,8 @@ class Printer:
         name = self._variable_names[id(variable)]
         if isinstance(kind, PointerType):
             return f"{kind.space} {kind.dtype.msl}* {name}"
+        if isinstance(kind, AccumulatorType):
+            return f"{self._accumulator(kind)} {name}"
         assert isinstance(kind, ScalarType)
         return f"{kind.msl} {name}"
 
@@ -439,6 +442,19 @@ class Printer:
         if node.function.endswith(")"):
             return node.function, ATOM
         return f"{node.function}({self.commas(node.arguments)})", ATOM
+
+    def _accumulator(self, kind: AccumulatorType) -> str:
+        self._helpers.add(matmul_simdgroup.NAME)
+        return matmul_simdgroup.type_text(kind)
+
+    def _text_Matmul(self, node: Matmul) -> tuple[str, int]:
+        assert node.accumulator is not None
+        if node.function == "zero":
+            return f"{self._accumulator(node.accumulator)}()", ATOM
+        function = matmul_simdgroup.FUNCTIONS[node.function]
+        self._helpers.add(function)
+        simdgroup = self._position(ir.Position("simdgroup_index_in_threadgroup", None))
+        return f"{function}({self.commas(node.arguments)}, {simdgroup})", ATOM
 
     def _text_Load(self, node: ir.Load) -> tuple[str, int]:
         element = self._element(node.element)
