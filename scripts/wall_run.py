@@ -2,7 +2,7 @@
 
 Builds the extension with the same ``.mm`` files that a Mac builds, against GNUstep's Foundation, with
 AddressSanitizer and UndefinedBehaviorSanitizer, and runs the whole test suite on it: once with tensors exported as by
-torch 2.10 to 2.13, and what reads tensors once more as by torch 2.14.
+torch 2.10 to 2.13, and what depends on torch once more as with torch 2.15.
 
 usage: python scripts/wall_run.py [pytest's arguments]
 """
@@ -31,8 +31,10 @@ _PACKAGES = {
     "libblocksruntime-dev": "/usr/include/Block.h",
     "binutils": "/usr/bin/objcopy",
 }
-# Tests that read tensors: for these it matters how torch exports them.
-_TENSOR_TESTS = ("tests/test_launch.py", "tests/test_launch_dlpack.py", "tests/test_metal_launch.py")
+# Tests for which it matters how torch exports tensors, and which streams it has.
+_TENSOR_TESTS = tuple(
+    f"tests/test_{name}.py" for name in ("launch", "launch_dlpack", "metal_launch", "metal_errors")
+)
 
 
 def _missing_packages() -> list[str]:
@@ -105,7 +107,7 @@ def plan(arguments: list[str]) -> list[tuple[str, list[str]]]:
         return [("2.13", arguments)]
     files = sorted((ROOT / "tests").glob("test_*.py"), key=lambda path: path.stat().st_size, reverse=True)
     shards = [[str(path.relative_to(ROOT)) for path in files[start::SHARDS]] for start in range(SHARDS)]
-    return [*(("2.13", shard) for shard in shards), ("2.14", list(_TENSOR_TESTS))]
+    return [*(("2.13", shard) for shard in shards), ("2.15", list(_TENSOR_TESTS))]
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <string>
 
 #import "double_object.h"
@@ -18,18 +19,34 @@ namespace {
 char *give(const std::string &text) { return strdup(text.c_str()); }
 
 std::atomic<std::int64_t> *counter(const std::string &name) {
-  Counters &all = counters();
-  if (name == "encoder_messages") return &all.encoder_messages;
-  if (name == "dispatches") return &all.dispatches;
-  if (name == "dispatch_syncs") return &all.dispatch_syncs;
-  if (name == "command_buffers_committed") return &all.command_buffers_committed;
-  if (name == "libraries_compiled") return &all.libraries_compiled;
-  if (name == "pipelines_compiled") return &all.pipelines_compiled;
-  if (name == "pipelines_from_archives") return &all.pipelines_from_archives;
-  if (name == "engine_locks") return &all.engine_locks;
-  if (name == "engine_allocations") return &all.engine_allocations;
-  return nullptr;
+  static const std::map<std::string, std::atomic<std::int64_t> Counters::*> all = {
+      {"encoder_messages", &Counters::encoder_messages},
+      {"dispatches", &Counters::dispatches},
+      {"dispatch_syncs", &Counters::dispatch_syncs},
+      {"torch_calls", &Counters::torch_calls},
+      {"command_buffers_committed", &Counters::command_buffers_committed},
+      {"libraries_compiled", &Counters::libraries_compiled},
+      {"pipelines_compiled", &Counters::pipelines_compiled},
+      {"pipelines_from_archives", &Counters::pipelines_from_archives},
+      {"engine_locks", &Counters::engine_locks},
+      {"engine_allocations", &Counters::engine_allocations}};
+  const auto found = all.find(name);
+  return found == all.end() ? nullptr : &(counters().*found->second);
 }
+
+// Failures that are staged with a text.
+const std::map<std::string, std::string Staged::*> failures = {
+    {"compile_error", &Staged::compile_error},
+    {"compile_warning", &Staged::compile_warning},
+    {"pipeline_error", &Staged::pipeline_error},
+    {"exception", &Staged::exception},
+    {"launch_exception", &Staged::launch_exception},
+    {"archive_error", &Staged::archive_error},
+    {"archive_write_error", &Staged::archive_write_error},
+    {"no_memory", &Staged::no_memory},
+    {"no_command_buffer", &Staged::no_command_buffer},
+    {"no_encoder", &Staged::no_encoder},
+    {"torch_error", &Staged::torch_error}};
 
 // GNUstep's log, where it says of an object that it was autoreleased on a thread without a pool.
 void take_log(NSString *message) {
@@ -54,28 +71,15 @@ EXPORT std::int64_t metal_double_counter(const char *name) {
 }
 
 EXPORT void metal_double_set_eager(int on) { eager() = on != 0; }
-EXPORT void metal_double_hold_gpu(int on) { hold_gpu(on != 0); }
+EXPORT void metal_double_hold_gpu(int on) { gpu_gate().close(on != 0); }
+EXPORT void metal_double_hold_compiler(int on) { compiler_gate().close(on != 0); }
 
 // Whether there is such a failure to stage.
 EXPORT int metal_double_stage(const char *failure, const char *text) {
-  const std::string name = failure;
+  const auto found = failures.find(failure);
+  if (found == failures.end()) return 0;
   const std::lock_guard lock(staged().mutex);
-  if (name == "compile_error")
-    staged().compile_error = text;
-  else if (name == "compile_warning")
-    staged().compile_warning = text;
-  else if (name == "pipeline_error")
-    staged().pipeline_error = text;
-  else if (name == "exception")
-    staged().exception = text;
-  else if (name == "launch_exception")
-    staged().launch_exception = text;
-  else if (name == "archive_error")
-    staged().archive_error = text;
-  else if (name == "archive_write_error")
-    staged().archive_write_error = text;
-  else
-    return 0;
+  staged().*found->second = text;
   return 1;
 }
 EXPORT void metal_double_stage_command_buffer_error(std::int64_t code, const char *reason) {
@@ -103,5 +107,8 @@ EXPORT void metal_double_torch_add(float *floats, std::size_t count, float value
   });
 }
 EXPORT void metal_double_torch_commit() { torch_commit(); }
-EXPORT void metal_double_torch_synchronize() { torch_synchronize(); }
+// What torch raises; empty where nothing failed.
+EXPORT char *metal_double_torch_synchronize() { return give(torch_synchronize()); }
+EXPORT void metal_double_set_torch_minor_version(int minor) { staged().torch_minor_version = minor; }
+EXPORT void metal_double_set_current_stream(int stream) { set_current_stream(stream); }
 EXPORT void metal_double_end_encoder() { end_encoder_of_torch(); }

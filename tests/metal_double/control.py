@@ -18,7 +18,7 @@ class MetalDouble:
 
     def __init__(self, library: ctypes.PyDLL) -> None:
         self._library = library
-        for name in ("take_violations", "living_objects"):
+        for name in ("take_violations", "living_objects", "torch_synchronize"):
             self._function(name).restype = ctypes.c_void_p
         self._function("free").argtypes = [ctypes.c_void_p]
         self._function("counter").restype = ctypes.c_int64
@@ -77,6 +77,15 @@ class MetalDouble:
         finally:
             self._function("hold_gpu")(0)
 
+    @contextlib.contextmanager
+    def compiler_held(self) -> Iterator[None]:
+        """Within the block, Metal's compiler does not come to an end."""
+        self._function("hold_compiler")(1)
+        try:
+            yield
+        finally:
+            self._function("hold_compiler")(0)
+
     def stage(self, failure: str, text: str) -> None:
         """The next message that ``failure`` fits fails with ``text``."""
         assert self._function("stage")(failure.encode(), text.encode()), failure
@@ -91,9 +100,19 @@ class MetalDouble:
         """The Mac that the double plays."""
         self._function("set_machine")(int(has_device), int(is_paravirtual), int(torch_has_mps), macos)
 
-    def set_exchange_style(self, *, separates_offset: bool) -> None:
-        """How MPS tensors are exported: as by torch 2.14 (buffer, and the offset apart), or by 2.10 to 2.13."""
-        self._function("set_exchange_style")(int(separates_offset))
+    def set_torch_version(self, version: str) -> None:
+        """The torch that the double plays, "2.10" to "2.15".
+
+        From 2.14 on, tensors are exported as a buffer with the offset apart. From 2.15 on, each thread has a current
+        stream, and torch raises the errors of command buffers.
+        """
+        minor = int(version.split(".")[1])
+        self._function("set_torch_minor_version")(minor)
+        self._function("set_exchange_style")(int(minor >= 14))
+
+    def set_current_stream(self, stream: int) -> None:
+        """The calling thread's: 0 is the default stream, 1 to 32 are torch's pool. Before torch 2.15 there is one."""
+        self._function("set_current_stream")(stream)
 
     def play_mps(self, tensor_type: type[torch.Tensor], plays_mps: Callable[[torch.Tensor], bool]) -> None:
         """Shows the extension those CPU tensors of ``tensor_type`` as MPS tensors of which ``plays_mps`` is true."""
@@ -121,7 +140,8 @@ class MetalDouble:
 
     def torch_synchronize(self) -> None:
         """torch.mps.synchronize()."""
-        self._function("torch_synchronize")()
+        if errors := self._text("torch_synchronize"):
+            raise RuntimeError("\n".join(errors))
 
     def end_encoder(self) -> None:
         """Other code has torch end its open encoder, as torch::mps::get_command_buffer() does."""

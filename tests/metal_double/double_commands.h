@@ -17,6 +17,11 @@ namespace metal_double {
 
 struct CommandBufferState;
 struct ArgumentTable;
+class GpuQueue;
+
+// A command queue of the GPU's, with a thread of its own that runs what is committed to it in the order of the commits.
+// Queues run at the same time. Never destroyed: buffers may come until the process ends.
+GpuQueue &make_gpu_queue();
 
 // The one device, or null where the machine is to have none. Not retained.
 DoubleDevice *shared_device();
@@ -28,9 +33,11 @@ std::shared_ptr<const LibrarySource> compile_source(const std::string &text, hel
 }  // namespace metal_double
 
 @interface DoubleCommandBuffer : DoubleObject <MTLCommandBuffer> {
+  metal_double::GpuQueue *_queue;
   metal_double::CommandBufferState *_state;
   NSString *_label;
 }
+- (instancetype)initWithQueue:(metal_double::GpuQueue &)queue;
 - (DoubleComputeCommandEncoder *)computeCommandEncoder;  // autoreleased
 - (void)commit;
 - (void)waitUntilCompleted;

@@ -28,6 +28,19 @@ struct ArgumentTable {
   std::array<std::optional<Binding>, 31> entries;
 };
 
+class GpuQueue {
+ public:
+  GpuQueue() { std::thread(&GpuQueue::run, this).detach(); }
+  void enqueue(DoubleCommandBuffer *buffer);
+
+ private:
+  [[noreturn]] void run();
+
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::deque<DoubleCommandBuffer *> waiting_;
+};
+
 struct CommandBufferState {
   std::mutex mutex;
   std::condition_variable completed;
@@ -68,24 +81,6 @@ void run_dispatch(const HostKernel &kernel, const ArgumentTable &table, MTLSize 
   helion_msl::host_engine().launch(*kernel, arguments, dimensions(grid), dimensions(threads));
 }
 
-// Runs committed buffers one after the other, in the order of their commits.
-class GpuThread {
- public:
-  static GpuThread &instance() {
-    static GpuThread &thread = *new GpuThread;  // never destroyed: buffers may come until the process ends
-    return thread;
-  }
-  void enqueue(DoubleCommandBuffer *buffer);
-
- private:
-  GpuThread() { std::thread(&GpuThread::run, this).detach(); }
-  [[noreturn]] void run();
-
-  std::mutex mutex_;
-  std::condition_variable arrived_;
-  std::deque<DoubleCommandBuffer *> waiting_;
-};
-
 }  // namespace
 
 namespace metal_double {
@@ -101,9 +96,11 @@ DoubleDevice *shared_device() {
 - (void)execute;
 @end
 
-namespace {
+namespace metal_double {
 
-void GpuThread::enqueue(DoubleCommandBuffer *buffer) {
+GpuQueue &make_gpu_queue() { return *new GpuQueue; }
+
+void GpuQueue::enqueue(DoubleCommandBuffer *buffer) {
   {
     const std::lock_guard lock(mutex_);
     waiting_.push_back([buffer retain]);
@@ -111,7 +108,7 @@ void GpuThread::enqueue(DoubleCommandBuffer *buffer) {
   arrived_.notify_one();
 }
 
-void GpuThread::run() {
+void GpuQueue::run() {
   for (;;) {
     DoubleCommandBuffer *buffer = nil;
     {
@@ -120,20 +117,23 @@ void GpuThread::run() {
       buffer = waiting_.front();
       waiting_.pop_front();
     }
-    wait_while_gpu_is_held();
+    gpu_gate().pass();
     [buffer execute];
     [buffer release];
   }
 }
 
-}  // namespace
+}  // namespace metal_double
 
 @implementation DoubleCommandBuffer
 @synthesize label = _label;
 
-- (instancetype)init {
+- (instancetype)initWithQueue:(GpuQueue &)queue {
   self = [super init];
-  if (self != nil) _state = new CommandBufferState;
+  if (self != nil) {
+    _queue = &queue;
+    _state = new CommandBufferState;
+  }
   return self;
 }
 - (void)dealloc {
@@ -217,7 +217,7 @@ void GpuThread::run() {
     _state->status = MTLCommandBufferStatusCommitted;
   }
   ++counters().command_buffers_committed;
-  GpuThread::instance().enqueue(self);
+  _queue->enqueue(self);
 }
 
 - (void)waitUntilCompleted {

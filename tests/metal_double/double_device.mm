@@ -67,6 +67,7 @@ static MTLLanguageVersion newest_version_of(int macos_version) {
 - (id<MTLBuffer>)newBufferWithLength:(NSUInteger)length options:(MTLResourceOptions)options {
   (void)options;
   const InDouble inside;
+  if (!take_staged(&Staged::no_memory).empty()) return nil;
   if (length == 0 || length > longest_buffer) {
     report_violation("newBufferWithLength: of " + std::to_string(length) + " bytes");
     return nil;
@@ -78,6 +79,7 @@ static MTLLanguageVersion newest_version_of(int macos_version) {
   require_autorelease_pool("newLibraryWithSource:options:error:");
   const InDouble inside;
   ++counters().libraries_compiled;
+  compiler_gate().pass();
   raise_staged(&Staged::exception);
   if (const std::string failure = take_staged(&Staged::compile_error); !failure.empty()) {
     *error = make_error("MTLLibraryErrorDomain", MTLLibraryErrorCompileFailure, failure);

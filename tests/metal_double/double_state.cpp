@@ -1,6 +1,5 @@
 #include "double_state.h"
 
-#include <condition_variable>
 #include <map>
 
 namespace metal_double {
@@ -9,10 +8,6 @@ namespace {
 std::mutex state_mutex;
 std::vector<std::string> violations;
 std::map<std::string, std::int64_t> living_objects;
-
-std::mutex gate_mutex;
-std::condition_variable gate_opened;
-bool gate_closed = false;
 
 // In the thread's own block from its start, since the hook that counts allocations reads it.
 __attribute__((tls_model("initial-exec"))) thread_local int depth = 0;
@@ -65,17 +60,28 @@ std::atomic<bool> &eager() {
   return instance;
 }
 
-void hold_gpu(bool hold) {
+void Gate::close(bool closed) {
   {
-    const std::lock_guard lock(gate_mutex);
-    gate_closed = hold;
+    const std::lock_guard lock(mutex_);
+    is_closed_ = closed;
   }
-  gate_opened.notify_all();
+  opened_.notify_all();
 }
 
-void wait_while_gpu_is_held() {
-  std::unique_lock lock(gate_mutex);
-  gate_opened.wait(lock, [] { return !gate_closed; });
+void Gate::pass() {
+  std::unique_lock lock(mutex_);
+  opened_.wait(lock, [this] { return !is_closed_; });
+}
+
+// Neither is ever destroyed: the GPU's threads run until the process ends.
+Gate &gpu_gate() {
+  static Gate &gate = *new Gate;
+  return gate;
+}
+
+Gate &compiler_gate() {
+  static Gate &gate = *new Gate;
+  return gate;
 }
 
 void object_born(const char *class_name) {

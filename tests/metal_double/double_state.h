@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <mutex>
 #include <string>
@@ -18,6 +19,7 @@ struct Counters {
   std::atomic<std::int64_t> encoder_messages{0};
   std::atomic<std::int64_t> dispatches{0};
   std::atomic<std::int64_t> dispatch_syncs{0};
+  std::atomic<std::int64_t> torch_calls{0};  // of at::mps and torch::mps, by the engine
   std::atomic<std::int64_t> command_buffers_committed{0};
   std::atomic<std::int64_t> libraries_compiled{0};
   std::atomic<std::int64_t> pipelines_compiled{0};
@@ -47,6 +49,10 @@ struct Staged {
   std::string exception;                  // newLibraryWithSource raises an NSException with this reason
   std::string launch_exception;           // dispatchThreadgroups raises one
   std::string archive_write_error;        // writing a binary archive fails with this text
+  std::string no_memory;                  // newBufferWithLength returns nil
+  std::string no_command_buffer;          // torch's stream has none to give
+  std::string no_encoder;                 // torch's stream has none to give
+  std::string torch_error;                // torch throws this when it next waits for the GPU
   std::int64_t command_buffer_error = 0;  // MTLCommandBufferError of the next committed buffer
   std::string command_buffer_reason;
   // Persistent. There is no MPS until a test process asks for it: the programs that tests start are without.
@@ -54,15 +60,27 @@ struct Staged {
   std::atomic<bool> is_paravirtual{false};
   std::atomic<bool> torch_without_mps{true};
   std::atomic<int> macos_version{15};
+  std::atomic<int> torch_minor_version{13};  // of torch 2
 };
 Staged &staged();
 std::string take_staged(std::string Staged::*member);
 
 // Whether dispatches run when they are encoded. Off, they run on the GPU's thread after their buffer's commit.
 std::atomic<bool> &eager();
-// While held, committed command buffers wait before they run.
-void hold_gpu(bool hold);
-void wait_while_gpu_is_held();
+
+// Holds up whoever comes to it while it is closed.
+class Gate {
+ public:
+  void close(bool closed);
+  void pass();
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable opened_;
+  bool is_closed_ = false;
+};
+Gate &gpu_gate();       // before a committed command buffer runs
+Gate &compiler_gate();  // inside newLibraryWithSource
 
 // Objects of the double by class, and torch's buffers.
 void object_born(const char *class_name);

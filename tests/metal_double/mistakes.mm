@@ -22,13 +22,17 @@ const MTLSize one = {1, 1, 1};
 
 // A command buffer with an open encoder, a pipeline, and a buffer of 64 bytes.
 struct Scene {
-  DoubleCommandBuffer *commands = [[[DoubleCommandBuffer alloc] init] autorelease];
+  DoubleCommandBuffer *commands = make_command_buffer();
   DoubleComputeCommandEncoder *encoder = [commands computeCommandEncoder];
   id<MTLDevice> device = shared_device();
   id<MTLBuffer> memory = [[device newBufferWithLength:64 options:MTLResourceStorageModeShared] autorelease];
   id<MTLComputePipelineState> pipeline = make_pipeline(device);
   float factor = 1;
 
+  static DoubleCommandBuffer *make_command_buffer() {
+    static GpuQueue &queue = make_gpu_queue();
+    return [[[DoubleCommandBuffer alloc] initWithQueue:queue] autorelease];
+  }
   static id<MTLComputePipelineState> make_pipeline(id<MTLDevice> device) {
     NSError *error = nil;
     id<MTLLibrary> library = [device newLibraryWithSource:make_string(source) options:nil error:&error];
@@ -177,7 +181,7 @@ const std::map<std::string, Mistake> &mistakes() {
                                                   reflection:nullptr
                                                        error:&error];
        }},
-      {"stream off its queue", [](Scene &) { require_stream_queue("the test"); }},
+      {"stream off its queue", [](Scene &) { require_queue(stream_queue(), "the test"); }},
       {"nested dispatch_sync",
        [](Scene &) {
          dispatch_sync_f(stream_queue(), nullptr,

@@ -41,7 +41,7 @@ def start() -> control.MetalDouble:
     torch.mps.synchronize = double.torch_synchronize
     double.set_machine()
     double.play_mps(torch.Tensor, plays_mps)
-    double.set_exchange_style(separates_offset=os.environ.get("HELION_MSL_DOUBLE_TORCH") == "2.14")
+    double.set_torch_version(os.environ.get("HELION_MSL_DOUBLE_TORCH", "2.13"))
     double.set_eager(True)
     MpsOnCpu().__enter__()
     _let_launches_know_the_device()

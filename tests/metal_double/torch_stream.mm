@@ -1,5 +1,6 @@
 #include "torch_stream.h"
 
+#include <array>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
@@ -44,15 +45,8 @@ extern "C" TORCH_EXPORT void dispatch_sync_f(dispatch_queue_t queue, void *conte
 
 namespace metal_double {
 
-dispatch_queue_t stream_queue() {
-  static dispatch_queue_s queue;
-  return &queue;
-}
-
-void require_stream_queue(const char *what) {
-  if (stream_queue()->owner != std::this_thread::get_id()) {
-    report_violation(std::string(what) + " outside of torch's queue");
-  }
+void require_queue(dispatch_queue_t queue, const char *what) {
+  if (queue->owner != std::this_thread::get_id()) report_violation(std::string(what) + " outside of torch's queue");
 }
 
 }  // namespace metal_double
@@ -61,8 +55,10 @@ void require_stream_queue(const char *what) {
 // -----
 
 @interface DoubleMPSCommandBuffer : DoubleObject <MTLCommandBuffer> {
+  GpuQueue *_queue;
   DoubleCommandBuffer *_root;
 }
+- (instancetype)initWithQueue:(GpuQueue &)queue;
 - (id<MTLCommandBuffer>)rootCommandBuffer;
 - (DoubleComputeCommandEncoder *)computeCommandEncoder;
 - (void)commitAndContinue;
@@ -70,9 +66,12 @@ void require_stream_queue(const char *what) {
 @end
 
 @implementation DoubleMPSCommandBuffer
-- (instancetype)init {
+- (instancetype)initWithQueue:(GpuQueue &)queue {
   self = [super init];
-  if (self != nil) _root = [[DoubleCommandBuffer alloc] init];
+  if (self != nil) {
+    _queue = &queue;
+    _root = [[DoubleCommandBuffer alloc] initWithQueue:queue];
+  }
   return self;
 }
 - (void)dealloc {
@@ -91,7 +90,7 @@ void require_stream_queue(const char *what) {
 - (void)commitAndContinue {
   [_root commit];
   [_root release];
-  _root = [[DoubleCommandBuffer alloc] init];
+  _root = [[DoubleCommandBuffer alloc] initWithQueue:*_queue];
 }
 - (NSString *)label {
   return _root.label;
@@ -132,24 +131,58 @@ class TORCH_EXPORT MPSStream {
   id<MTLDevice> device() const;
 
   DoubleComputeCommandEncoder *encoder = nil;
+  dispatch_queue_s queue;
 
  private:
+  void commit();
+  void throw_error();
+
+  GpuQueue &gpu_ = make_gpu_queue();
   DoubleMPSCommandBuffer *buffer_ = nil;
-  DoubleCommandBuffer *previous_ = nil;
+  std::mutex error_mutex_;
+  std::string error_;  // of a command buffer; guarded by error_mutex_
 };
+
+// Sends off what is encoded, and goes on with a new buffer. torch 2.15 keeps the error of a buffer that fails.
+void MPSStream::commit() {
+  if (staged().torch_minor_version >= 15) {
+    [[buffer_ root] addCompletedHandler:^(id<MTLCommandBuffer> completed) {
+      @autoreleasepool {
+        if (completed.error == nil) return;
+        const std::lock_guard lock(error_mutex_);
+        error_ = "MPS command buffer execution failed: " + text_of(completed.error.localizedDescription);
+      }
+    }];
+  }
+  [buffer_ commitAndContinue];
+}
+
+// torch reports when it has waited: errors of its own kernels, and from 2.15 on failed command buffers too.
+void MPSStream::throw_error() {
+  std::string error = take_staged(&Staged::torch_error);
+  if (error.empty()) {
+    const std::lock_guard lock(error_mutex_);
+    error.swap(error_);
+  }
+  if (!error.empty()) throw std::runtime_error(error + "\nException raised from synchronize (a backtrace follows)");
+}
 
 id<MTLDevice> MPSStream::device() const { return shared_device(); }
 
 id<MTLCommandBuffer> MPSStream::commandBuffer() {
+  ++counters().torch_calls;
   const InDouble inside;
-  require_stream_queue("MPSStream::commandBuffer()");
-  if (buffer_ == nil) buffer_ = [[DoubleMPSCommandBuffer alloc] init];
+  require_queue(&queue, "MPSStream::commandBuffer()");
+  if (!take_staged(&Staged::no_command_buffer).empty()) return nil;
+  if (buffer_ == nil) buffer_ = [[DoubleMPSCommandBuffer alloc] initWithQueue:gpu_];
   return buffer_;
 }
 
 id<MTLComputeCommandEncoder> MPSStream::commandEncoder() {
+  ++counters().torch_calls;
   const InDouble inside;
-  require_stream_queue("MPSStream::commandEncoder()");
+  require_queue(&queue, "MPSStream::commandEncoder()");
+  if (!take_staged(&Staged::no_encoder).empty()) return nil;
   if (encoder == nil) {
     commandBuffer();
     @autoreleasepool {
@@ -161,7 +194,7 @@ id<MTLComputeCommandEncoder> MPSStream::commandEncoder() {
 
 void MPSStream::endKernelCoalescing() {
   const InDouble inside;
-  require_stream_queue("MPSStream::endKernelCoalescing()");
+  require_queue(&queue, "MPSStream::endKernelCoalescing()");
   if (encoder == nil) return;
   [encoder endEncoding];
   [encoder release];
@@ -169,24 +202,43 @@ void MPSStream::endKernelCoalescing() {
 }
 
 void MPSStream::synchronize(SyncType how) {
+  ++counters().torch_calls;
   const InDouble inside;
-  require_stream_queue("MPSStream::synchronize()");
+  require_queue(&queue, "MPSStream::synchronize()");
   endKernelCoalescing();
   if (how == SyncType::NONE || how == SyncType::COMMIT_ADAPTIVE || buffer_ == nil) return;
-  [previous_ release];
-  previous_ = [[buffer_ root] retain];
-  [buffer_ commitAndContinue];
-  if (how != SyncType::COMMIT_AND_WAIT) return;
-  [previous_ waitUntilCompleted];
-  [previous_ release];
-  previous_ = nil;
-  [buffer_ release];
-  buffer_ = nil;
+  DoubleCommandBuffer *committed = [[buffer_ root] retain];
+  commit();
+  if (how == SyncType::COMMIT_AND_WAIT) {
+    [committed waitUntilCompleted];
+    [buffer_ release];
+    buffer_ = nil;
+  }
+  [committed release];
+  if (how == SyncType::COMMIT_AND_WAIT) throw_error();
 }
 
+namespace {
+
+constexpr int pool_size = 32;
+std::array<MPSStream *, pool_size + 1> streams;  // guarded by streams_mutex; never destroyed
+std::mutex streams_mutex;
+thread_local int current_stream = 0;
+
+// torch makes its streams when they are first asked for, and keeps them as long as the process.
+MPSStream *stream_by_id(int id) {
+  const InDouble inside;
+  const std::lock_guard lock(streams_mutex);
+  MPSStream *&stream = streams.at(static_cast<std::size_t>(id));
+  if (stream == nullptr) stream = new MPSStream;
+  return stream;
+}
+
+}  // namespace
+
 TORCH_EXPORT MPSStream *getCurrentMPSStream() {
-  static MPSStream stream;
-  return &stream;
+  ++counters().torch_calls;
+  return stream_by_id(staged().torch_minor_version >= 15 ? current_stream : 0);
 }
 
 }  // namespace at::mps
@@ -194,14 +246,19 @@ TORCH_EXPORT MPSStream *getCurrentMPSStream() {
 namespace torch::mps {
 
 TORCH_EXPORT bool is_available() { return !staged().torch_without_mps && shared_device() != nil; }
-TORCH_EXPORT dispatch_queue_t get_dispatch_queue() { return stream_queue(); }
+TORCH_EXPORT dispatch_queue_t get_dispatch_queue() {
+  ++counters().torch_calls;
+  return stream_queue();
+}
 TORCH_EXPORT id<MTLCommandBuffer> get_command_buffer() {
   // Ends torch's open encoder on every call, so that the caller can make its own.
   at::mps::getCurrentMPSStream()->endKernelCoalescing();
   return at::mps::getCurrentMPSStream()->commandBuffer();
 }
 TORCH_EXPORT void commit() { torch_commit(); }
-TORCH_EXPORT void synchronize() { torch_synchronize(); }
+TORCH_EXPORT void synchronize() {
+  if (const std::string error = torch_synchronize(); !error.empty()) throw std::runtime_error(error);
+}
 
 }  // namespace torch::mps
 
@@ -213,14 +270,29 @@ namespace {
 
 void on_queue(std::function<void(at::mps::MPSStream &)> body) {
   const InDouble inside;
-  dispatch_sync_f(stream_queue(), &body, [](void *context) {
-    @autoreleasepool {
-      (*static_cast<decltype(body) *>(context))(*at::mps::getCurrentMPSStream());
+  struct Call {
+    at::mps::MPSStream &stream;
+    std::function<void(at::mps::MPSStream &)> &body;
+    std::exception_ptr error;
+  } call{*at::mps::getCurrentMPSStream(), body, nullptr};
+  dispatch_sync_f(&call.stream.queue, &call, [](void *context) {
+    auto &running = *static_cast<Call *>(context);
+    try {
+      @autoreleasepool {
+        running.body(running.stream);
+      }
+    } catch (const std::exception &) {
+      running.error = std::current_exception();
     }
   });
+  if (call.error) std::rethrow_exception(call.error);
 }
 
 }  // namespace
+
+dispatch_queue_t stream_queue() { return &at::mps::getCurrentMPSStream()->queue; }
+
+void set_current_stream(int stream) { at::mps::current_stream = stream; }
 
 void torch_kernel(std::function<void()> work) {
   on_queue([&](at::mps::MPSStream &stream) {
@@ -241,8 +313,13 @@ void torch_commit() {
   on_queue([](at::mps::MPSStream &stream) { stream.synchronize(at::mps::SyncType::COMMIT); });
 }
 
-void torch_synchronize() {
-  on_queue([](at::mps::MPSStream &stream) { stream.synchronize(at::mps::SyncType::COMMIT_AND_WAIT); });
+std::string torch_synchronize() {
+  try {
+    on_queue([](at::mps::MPSStream &stream) { stream.synchronize(at::mps::SyncType::COMMIT_AND_WAIT); });
+  } catch (const std::exception &error) {
+    return error.what();
+  }
+  return {};
 }
 
 void end_encoder_of_torch() {
