@@ -34,7 +34,6 @@ MISTAKES = [
     ("try:  # error\n    out[i] = 1\nexcept ValueError:\n    pass", "exceptions", "`if`"),
     ("raise ValueError('no')  # error", "exceptions", "error code"),
     ("with open('f') as f:  # error\n    pass", "context managers", "statements of the block"),
-    ("assert i < n  # error", "assertion", "error code"),
     ("def inner():  # error\n    pass", "define functions", "outside"),
     ("class Inner:  # error\n    pass", "classes", "separate variables"),
     ("import math  # error", "import", "top of the file"),
@@ -45,7 +44,7 @@ MISTAKES = [
     ("out[i] = 'text'  # error", "'text'", "no strings"),
     ("yield i  # error", "generator", "output tensor"),
     ("return x[i]  # error", "returns nothing", "store the result"),
-    ("print(x[i])  # error", "cannot print", "store the value"),
+    ("v = print(x[i])  # error", "print returns nothing", "statement of its own"),
     ("out[i] = x[i, 0]  # error", "`x` has 1 dimension, the subscript has 2", "write x[i]"),
     ("out[i] = m[i]  # error", "`m` has 2 dimensions, the subscript has 1", "write m[i, j]"),
     ("out[i] = x[1:3]  # error", "slice", "loop over the indices"),
@@ -55,7 +54,14 @@ MISTAKES = [
     ("if x:  # error\n    pass", "no truth value", "compare an element"),
     ("x = 3  # error", "`x` is a tensor, and cannot become a number", "another name"),
     ("y = x  # error", "cannot hold a tensor", "read elements"),
-    ("t = 1, 2  # error", "cannot hold a tuple", "each item its name"),
+    ("t = 1, ml.sin  # error", "cannot be a variable", "where it is used"),
+    ("t = 1, 2\nt = 3  # error", "`t` is a tuple of 2 on line 3", "two names"),
+    ("t = 1, 2\nt = 1, 2, 3  # error", "becomes a tuple of 3", "two names"),
+    ("t = 1, 2\nout[i] = t[n]  # error", "known at translation", "literal"),
+    ("t = 1, 2\nout[i] = t[2]  # error", "2 items", ""),
+    ("out[i] = (1, 2) < 3  # error", "compared with", "compare its items"),
+    ("for a, b in ((1, 2), 3):  # error\n    pass", "2 targets for 1 value", ""),
+    ("for v in PAIR[0]:  # error\n    pass", "runs over a range or a tuple", "range(n)"),
     ("a, b = 1, 2, 3  # error", "2 targets for 3 values", ""),
     ("a, b = x[i]  # error", "cannot be unpacked", "tuple on the right"),
     ("a, *b = 1, 2  # error", "starred expression", "write the items out"),
@@ -102,7 +108,8 @@ MISTAKES = [
     ("out[i] = max(x[i], key=1)  # error", "takes no keywords", "if"),
     ("out[i] = max(x[i])  # error", "two numbers or more", "max(a, b)"),
     ("out[i] = round(x[i], 2)  # error", "one number", "ml.rint"),
-    ("out[i] = helper(x[i])  # error", "cannot call those yet", "write its body here"),
+    ("out[i] = helper(x[i], 1)  # error", "too many positional", "signature is helper"),
+    ("out[i] = BOX.method(x[i])  # error", "is a method", "write a function"),
     ("s = ml.threadgroup_array(n, ml.float32)  # error", "known at translation", "ml.constexpr"),
     ("s = ml.threadgroup_array(9000, ml.float32)  # error", "36000 bytes", "smaller"),
     ("s = ml.threadgroup_array(8, float64)  # error", "scalar type", "ml.float32"),
@@ -120,11 +127,18 @@ MISTAKES = [
     ("n()  # error", "cannot be called", ""),
     ("out[i] = abs  # error", "a number is needed", "call it"),
 ]
-NAMESPACE = {"ml": ml, "NUMBERS": [1, 2], "PAIR": (1, 2), "float64": "float64"}
+
+
+class Box:
+    def method(self, value):
+        return value
 
 
 def helper(value):
     return value
+
+
+NAMESPACE = {"ml": ml, "NUMBERS": [1, 2], "PAIR": (1, 2), "BOX": Box(), "float64": "float64"}
 
 
 @pytest.mark.parametrize(

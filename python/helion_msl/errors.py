@@ -23,6 +23,7 @@ class TranslationError(HelionMslError):
         source_line: the text of the line.
         cause: why it cannot be translated, one sentence.
         remedy: what to write instead, empty where there is none.
+        callers: where the function in which it stands is called, ``file:line``, innermost first.
     """
 
     def __init__(
@@ -41,7 +42,13 @@ class TranslationError(HelionMslError):
         self.line = line
         self.column = column
         self.source_line = source_line
+        self.callers: list[str] = []
         super().__init__(self._report())
+
+    def add_caller(self, filename: str, line: int) -> None:
+        """Add the place that calls the function in which the error stands."""
+        self.callers.append(f"{filename}:{line}")
+        self.args = (self._report(),)
 
     def _report(self) -> str:
         report = [f"{self.filename}:{self.line}:{self.column}: error: {self.cause}"]
@@ -51,6 +58,7 @@ class TranslationError(HelionMslError):
             report += [f"    {self.source_line}", f"    {indent}^"]
         if self.remedy:
             report.append(f"  instead: {self.remedy}")
+        report += [f"  called from {caller}" for caller in self.callers]
         return "\n".join(report)
 
 

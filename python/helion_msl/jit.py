@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 
 from . import _C, walker
+from ._walker.captured import captured
 from ._walker.source import source_of_function
 from ._walker.types import BOOL, FLOAT32, INT32, INT64, ScalarType, TensorType
 from .errors import ArgumentError, TranslationError
@@ -36,8 +37,9 @@ def metal_jit(function: Callable[..., object]) -> MetalKernel:
 
     Launch it with ``kernel[grid, block_dims](*args)``. Tensors are read and written in place; ``bool``, ``int`` and
     ``float`` arguments travel with the launch; parameters annotated ``ml.constexpr`` become part of the kernel, which
-    is compiled anew for each of their values. Numbers around the function are part of it too: changing one compiles
-    anew, except where it is reached through an object (``config.SIZE``), which is read once.
+    is compiled anew for each of their values. Numbers around the function and the functions that it calls are part of
+    it too: changing one compiles anew, except where it is reached through an object (``config.SIZE``) or by a function
+    of another module, which is read once.
     """
     return MetalKernel(function)
 
@@ -212,10 +214,7 @@ class MetalKernel:
         self._dialect = walker.dialect_of(source.definition, namespace)
         if self._dialect == "python":
             # Code that Helion generates never changes its globals.
-            used = {node.id for node in ast.walk(source.definition) if isinstance(node, ast.Name)} - {*self._names}
-            cells = dict(zip(self.fn.__code__.co_freevars, self.fn.__closure__ or (), strict=True))
-            numbers = sorted(name for name in used if isinstance(namespace.get(name), bool | int | float | tuple))
-            self._globals = [(name, cells.get(name)) for name in numbers]
+            self._globals = captured(self.fn)
         self._source = source
         constants = set(_constant_parameters(source.definition, namespace, self._dialect))
         self._is_constant = tuple(name in constants for name in self._names)

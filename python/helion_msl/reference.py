@@ -6,14 +6,12 @@ the tensor's dtype. Slow: meant for tests and for stepping through a kernel with
 
 from __future__ import annotations
 
-import ast
-import inspect
 import itertools
-import textwrap
 import threading
 from typing import TYPE_CHECKING, Any
 
 from . import language
+from ._walker.captured import functions_called
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -173,11 +171,9 @@ def _run_together(calls: list[Callable[[], None]], group: _Threadgroup) -> None:
 
 
 def _needs_threads(function: Callable[..., object]) -> bool:
-    """Whether a function waits for other threads, by the names it uses."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    names |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    return any(name.startswith(_TOGETHER) for name in names)
+    """Whether a function, or one that it calls, waits for other threads: by the names it uses."""
+    called = functions_called(function)  # type: ignore[arg-type]
+    return any(name.startswith(_TOGETHER) for each in called for name in each.__code__.co_names)
 
 
 def _three(dims: int | Sequence[int]) -> tuple[int, int, int]:

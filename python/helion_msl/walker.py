@@ -15,6 +15,7 @@ from ._walker import infer, ir, types
 from ._walker.helion_dialect import MARKERS, HelionParser
 from ._walker.parse_statements import StatementParser
 from ._walker.printer import print_kernel
+from ._walker.program import Program
 from ._walker.source import Source, source_of_function, source_of_text
 from ._walker.types import ScalarType, TensorType
 
@@ -100,9 +101,10 @@ def translate(
     is_helion = (dialect or dialect_of(source.definition, namespace)) == "helion"
     parser_class = HelionParser if is_helion else StatementParser
     variables = infer.Variables(source.definition, keeps_literals_weak=is_helion)
+    program = Program(function if callable(function) else None, source.definition.name)
 
     def one_pass() -> ir.Kernel:
-        return parser_class(source, parameters, namespace, variables, block_dims).parse()
+        return parser_class(source, parameters, namespace, variables, block_dims, program).parse()
 
     kernel = infer.stable(variables, one_pass)
     if name is not None:

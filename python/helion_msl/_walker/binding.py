@@ -37,8 +37,23 @@ _SIGNATURES: dict[object, inspect.Signature] = {}
 _MATH_ARITY = {math.atan2: 2, math.pow: 2, math.fmod: 2, math.copysign: 2}
 
 
-def bind(parser: ExpressionParser, node: ast.Call, function: object) -> dict[str, ast.expr]:
+def is_constexpr(annotation: object) -> bool:
+    """Whether an annotation says that a parameter's value becomes part of the kernel."""
+    if isinstance(annotation, str):
+        return annotation.rsplit(".", maxsplit=1)[-1] == language.constexpr.__name__
+    return annotation is language.constexpr
+
+
+def bind(
+    parser: ExpressionParser, node: ast.Call, function: object, signature: inspect.Signature | None = None
+) -> dict[str, ast.expr]:
     """Return the arguments of a call by parameter name; those that are not given are missing.
+
+    Args:
+        parser: for errors.
+        node: the call.
+        function: what is called.
+        signature: its parameters, where the caller knows them.
 
     Raises:
         TranslationError: they do not fit the parameters.
@@ -50,7 +65,7 @@ def bind(parser: ExpressionParser, node: ast.Call, function: object) -> dict[str
     for keyword in node.keywords:
         if keyword.arg is None:
             raise parser.error(keyword.value, "`**` arguments have no fixed names", "write the arguments out")
-    signature = _SIGNATURES.get(function)
+    signature = signature or _SIGNATURES.get(function)
     if signature is None:
         if getattr(function, "__module__", "") == "math":
             names = ("x", "y")[: _MATH_ARITY.get(function, 1)]  # type: ignore[call-overload]

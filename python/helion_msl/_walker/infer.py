@@ -7,7 +7,7 @@ repeated with what is known now. Types only widen, and there are few, so this en
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from . import fold, ir
 from .survey import survey
@@ -16,6 +16,11 @@ from .types import BOOL, ScalarType, join
 if TYPE_CHECKING:
     import ast
     from collections.abc import Callable
+
+    from .types import Type
+
+
+_Parsed = TypeVar("_Parsed")
 
 
 class TypeConflictError(Exception):
@@ -33,10 +38,12 @@ class Variables:
         self.survey = survey(definition)
         self.local_names = self.survey.assigned
         self.changed = False
-        self._keeps_literals_weak = keeps_literals_weak
+        self.keeps_literals_weak = keeps_literals_weak
         self._variables: dict[str, ir.Variable] = {}
         self._private: dict[int, ir.Variable] = {}
         self._shadows: list[tuple[str, ir.Variable]] = []
+        # Names that hold tuples, with the number of items and the line; each item is a variable, `name.0`.
+        self._tuples: dict[str, tuple[int, int]] = {}
 
     def begin_pass(self) -> None:
         """Forget what is counted anew in each pass; types stay."""
@@ -46,11 +53,53 @@ class Variables:
 
     def is_known(self, name: str) -> bool:
         """Whether an assignment to the name has been seen."""
-        return name in self._variables
+        return name in self._variables or name in self._tuples
+
+    def is_assigned(self, name: str) -> bool:
+        """Whether this pass has seen an assignment to the name."""
+        variable = self._variables.get(name)
+        return name in self._tuples or (variable is not None and variable.assignments > 0)
 
     def line_of(self, name: str) -> int:
         """Return where a variable is assigned first."""
-        return self._variables[name].line
+        return self._tuples[name][1] if name in self._tuples else self._variables[name].line
+
+    def tuple_length(self, name: str) -> int | None:
+        """Return how many items a name holds, None where it holds no tuple."""
+        found = self._tuples.get(name)
+        return None if found is None else found[0]
+
+    def is_variable(self, name: str, variable: ir.Variable) -> bool:
+        """Whether a name means this variable."""
+        return self._variables.get(name) is variable
+
+    def assign_tuple(self, name: str, count: int, line: int) -> None:
+        """Record that a name holds a tuple; its items are assigned as `name.0`, `name.1`, ...
+
+        Raises:
+            TypeConflictError: it holds something else at another place.
+        """
+        known = self._variables.get(name)
+        if known is not None:
+            raise TypeConflictError(name, known.type, f"a tuple of {count}", known.line)
+        held = self._tuples.setdefault(name, (count, line))
+        if held[0] != count:
+            raise TypeConflictError(name, f"a tuple of {held[0]}", f"a tuple of {count}", held[1])
+
+    def names_of(self, name: str) -> list[str]:
+        """Return the names of the variables that hold a name's value: its items', where that is a tuple."""
+        count = self.tuple_length(name)
+        if count is None:
+            return [name.replace(".", "_")]
+        return [part for index in range(count) for part in self.names_of(f"{name}.{index}")]
+
+    def type_of(self, name: str) -> Type:
+        """Return the type of a variable so far."""
+        return self._variables[name].type
+
+    def is_non_negative(self, name: str) -> bool:
+        """Whether all values assigned to a variable are known to be 0 or more."""
+        return self._variables[name].is_non_negative
 
     def _find(self, name: str) -> ir.Variable:
         for shadowed, variable in reversed(self._shadows):
@@ -62,7 +111,7 @@ class Variables:
         """Return a variable's value; a literal that nothing else was assigned over still adapts to what it meets."""
         variable = self._find(name)
         literal = variable.constant
-        if self._keeps_literals_weak and literal is not None and variable.assignments == 1:
+        if self.keeps_literals_weak and literal is not None and variable.assignments == 1:
             return ir.Constant(literal.value, literal.type)
         return ir.Read(variable, variable.type)
 
@@ -72,9 +121,11 @@ class Variables:
         Raises:
             TypeConflictError: the variable holds something else at another place.
         """
+        if name in self._tuples:
+            raise TypeConflictError(name, f"a tuple of {self._tuples[name][0]}", value.type, self._tuples[name][1])
         variable = self._variables.get(name)
         if variable is None:
-            variable = self._variables[name] = ir.Variable(name, value.type, line)
+            variable = self._variables[name] = ir.Variable(name.replace(".", "_"), value.type, line)
             variable.is_non_negative = _is_known_non_negative(value)
             variable.constant = value if isinstance(value, ir.Constant) and value.is_weak else None
         else:
@@ -146,10 +197,10 @@ def _is_known_non_negative(value: ir.Expression) -> bool:
     return is_integer and ir.is_non_negative(value)
 
 
-def stable(variables: Variables, one_pass: Callable[[], ir.Kernel]) -> ir.Kernel:
+def stable(variables: Variables, one_pass: Callable[[], _Parsed]) -> _Parsed:
     """Repeat a pass until it has read every variable at its final type; return what the last one built."""
     while True:
         variables.begin_pass()
-        kernel = one_pass()
+        parsed = one_pass()
         if not variables.changed:
-            return kernel
+            return parsed

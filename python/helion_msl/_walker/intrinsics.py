@@ -10,16 +10,20 @@ import ast
 import builtins
 import inspect
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .. import language, language_math
 from . import atomics, fold, ir, matmul, operators, threads, values
 from .binding import bind, bind_numbers, scalar_type_of
+from .calls import call_function
+from .captured import is_translated
 from .functions import FUNCTIONS, Function, apply
 from .types import BOOL, FLOAT32, INT32, ScalarType, TensorType
 from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .parse_expressions import ExpressionParser
     from .threads import Handler
     from .values import TensorMethod, Value
@@ -40,6 +44,8 @@ def call_object(parser: ExpressionParser, node: ast.Call, function: object) -> V
     if known is not None:
         numbers = [parser.scalar(argument) for argument in bind(parser, node, function).values()]
         return parser.in_order(node, numbers, lambda *ordered: apply(known, list(ordered)))
+    if is_translated(function):
+        return call_function(parser, node, cast("Callable[..., object]", function))
     raise parser.error(node, *_unknown_call(function))
 
 
@@ -51,11 +57,13 @@ def _unknown_call(function: object) -> tuple[str, str]:
     if module.split(".")[0] in ("torch", "numpy"):
         return f"`{name}` of {module.split('.')[0]} works on whole tensors", "use ml or math functions on elements"
     if function is builtins.print:
-        return "a kernel cannot print", "store the value into a tensor and print that"
+        return "print returns nothing", "write it as a statement of its own"
     if getattr(builtins, name, None) is function:
         return f"the builtin `{name}` is not supported in a kernel", "write a loop over a range"
-    if inspect.isfunction(function):
-        return f"`{name}` is a Python function, and a kernel cannot call those yet", "write its body here"
+    if hasattr(function, "fn") and hasattr(function, "launch"):
+        return f"`{name}` is a kernel", "take @metal_jit off a function that kernels call"
+    if inspect.ismethod(function):
+        return f"`{name}` is a method", "write a function, and pass the numbers that it needs"
     return f"`{name}` cannot be called in a kernel", ""
 
 

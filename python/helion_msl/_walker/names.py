@@ -56,6 +56,12 @@ class Names:
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
+    def inside(self) -> Names:
+        """Return the names of a scope inside this one: what is taken here is taken there."""
+        inner = Names()
+        inner._taken = set(self._taken)
+        return inner
+
     def unique(self, wanted: str) -> str:
         """Return ``wanted``, or the nearest name to it that is free, and take it."""
         base = _ascii(wanted)

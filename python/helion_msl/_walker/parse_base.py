@@ -9,18 +9,24 @@ import builtins
 from typing import TYPE_CHECKING
 
 from . import fold, ir, operators, values
-from .types import BOOL, INT32, INT64, ScalarType, TensorType
+from .types import BOOL, INT32, INT64, ScalarType, TensorType, ThreadgroupArrayType, TupleType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..errors import TranslationError
     from .infer import Variables
+    from .program import Program
     from .source import Source
-    from .types import Type
     from .values import Value
 
 MAXIMUM_BUFFERS = 31  # Metal Feature Set Tables, "maximum number of entries in the buffer argument table"
+
+
+def fields_of(value: ir.Expression) -> values.TupleValue:
+    """Return the items of a tuple that a call returns; the value stands in each of them."""
+    assert isinstance(value.type, TupleType)
+    return values.TupleValue(tuple(ir.Field(value, index, item) for index, item in enumerate(value.type.items)))
 
 
 class ParserBase:
@@ -34,27 +40,44 @@ class ParserBase:
     def __init__(
         self,
         source: Source,
-        parameters: Mapping[str, Type | ir.Number | None],
+        parameters: Mapping[str, object],
         namespace: Mapping[str, object],
         variables: Variables,
         block_dims: tuple[int, int, int] | None,
+        program: Program,
     ) -> None:
         self.source = source
+        self.program = program
         self.namespace = namespace
         self.variables = variables
         self.block_dims = block_dims
         self.parameters: dict[str, Value] = {}
         self.arguments: list[ir.Argument] = []
         self.threadgroup_arrays: dict[str, ir.ThreadgroupArray] = {}
+        self._arrays: dict[object, ir.ThreadgroupArray] = {}
         self.assigned: set[str] | None = set()
         # Names that the last condition assigned where it was true: `if (a := x) and (b := y)` assigns both.
         self.assigned_when_true: set[str] = set()
+        # What the variables of unrolled loops stand for in the turn that is parsed, innermost last.
+        self.bound: dict[str, list[Value]] = {}
+        # The names that each of the loops around the current statement assigns.
+        self.looping: list[set[str]] = []
         self.index_type = INT32
         self._sizes: dict[tuple[str, int, int], ir.Argument] = {}
-        for index, (name, described) in enumerate(parameters.items()):
-            self.parameters[name] = self._parameter(name, index, described)
+        self._parameter_count = 0
+        for name, described in parameters.items():
+            self.parameters[name] = self._parameter(name, described)
 
-    def _parameter(self, name: str, index: int, described: Type | ir.Number | None) -> Value:
+    def _parameter(self, name: str, described: object) -> Value:
+        if isinstance(described, TupleType):
+            items = enumerate(described.items)
+            return values.TupleValue(tuple(self._parameter(f"{name}_{index}", item) for index, item in items))
+        index = self._parameter_count
+        self._parameter_count += 1
+        if isinstance(described, ThreadgroupArrayType):
+            array = ir.ThreadgroupArray(name, described, index)
+            self.threadgroup_arrays[name] = array
+            return ir.ThreadgroupArrayReference(array, described)
         if isinstance(described, TensorType):
             if described.is_large:
                 self.index_type = INT64
@@ -70,7 +93,27 @@ class ParserBase:
             if constant is not None:
                 return constant
             raise self.error(self.source.definition, f"the constant {name} = {described} does not fit 64 bits")
+        if isinstance(described, tuple):
+            self._parameter_count -= 1
+            return self.outer_value(self.source.definition, described)
         return values.PythonObject(described)
+
+    def parse_function(self) -> ir.Function:
+        """Run one pass over a function that a kernel calls; implemented with the statements."""
+        raise NotImplementedError
+
+    def array_of(self, key: object, kind: ThreadgroupArrayType, name: str = "array") -> ir.ThreadgroupArray:
+        """Return the threadgroup array that belongs to a place of the source, however often that is parsed."""
+        found = self._arrays.get(key)
+        if found is None:
+            found = self._arrays[key] = ir.ThreadgroupArray(name, kind)
+        return found
+
+    @property
+    def all_arrays(self) -> list[ir.ThreadgroupArray]:
+        """The threadgroup arrays of the function, in the order of the source."""
+        arrays = (*self.threadgroup_arrays.values(), *self._arrays.values())
+        return list({id(array): array for array in arrays}.values())
 
     # ---- Errors ----------------------------------------------------------------------------------------------------
 
@@ -87,6 +130,8 @@ class ParserBase:
     def visit_Name(self, node: ast.Name) -> Value:
         """Return what a name stands for: a local variable, a parameter, or an object around the function."""
         name = node.id
+        if self.bound.get(name):
+            return self.bound[name][-1]
         if name in self.variables.local_names:
             return self._read_local(node)
         if name in self.threadgroup_arrays:
@@ -118,6 +163,9 @@ class ParserBase:
             array = self.threadgroup_arrays[node.id]
             return ir.ThreadgroupArrayReference(array, array.type)
         if self.assigned is not None and node.id not in self.assigned:
+            parameter = self.parameters.get(node.id)
+            if isinstance(parameter, values.PythonObject) and not self._may_be_assigned(node.id):
+                return parameter
             if not self.variables.is_known(node.id):
                 raise self.error(node, f"`{node.id}` is used before it is assigned", "assign it first")
             raise self.error(
@@ -125,7 +173,17 @@ class ParserBase:
                 f"`{node.id}` is not assigned on every path that leads here",
                 f"assign it before the branch or loop that assigns it (line {self.variables.line_of(node.id)})",
             )
-        return self.variables.read(node.id)
+        return self._read_variable(node.id)
+
+    def _may_be_assigned(self, name: str) -> bool:
+        """Whether this pass has assigned the name, or the rest of a loop around may have."""
+        return self.variables.is_assigned(name) or any(name in assigned for assigned in self.looping)
+
+    def _read_variable(self, key: str) -> Value:
+        count = self.variables.tuple_length(key)
+        if count is None:
+            return self.variables.read(key)
+        return values.TupleValue(tuple(self._read_variable(f"{key}.{index}") for index in range(count)))
 
     def outer_value(self, node: ast.AST, value: object) -> Value:
         """Return a global or a captured variable: numbers become constants, tensors are refused."""
@@ -187,22 +245,32 @@ class ParserBase:
         temporary.is_non_negative = ir.is_non_negative(value)
         return ir.AssignExpression(temporary, value, value.type), ir.Read(temporary, value.type)
 
+    def items_of(self, node: ast.AST, value: ir.Expression, before: list[ir.Expression]) -> values.TupleValue:
+        """Return the items of a tuple that a call returns; what computes it is added to ``before``."""
+        assert isinstance(value.type, TupleType)
+        if not isinstance(value, ir.Read):
+            temporary = ir.Variable("value", value.type, self.source.line(node), is_temporary=True)
+            before.append(ir.AssignExpression(temporary, value, value.type))
+            value = ir.Read(temporary, value.type)
+        return fields_of(value)
+
     def in_order(
-        self, node: ast.AST, parts: Sequence[ir.Expression], build: Callable[..., ir.Expression]
+        self, node: ast.AST, parts: Sequence[ir.Expression | None], build: Callable[..., ir.Expression]
     ) -> ir.Expression:
         """Return ``build(*parts)`` with the parts evaluated from left to right, which C++ leaves open.
 
         Parts in front of one that has an effect are kept in temporaries first.
         """
-        last = max((index for index, part in enumerate(parts) if ir.is_ordered(part)), default=0)
+        last = max((index for index, part in enumerate(parts) if part is not None and ir.is_ordered(part)), default=0)
         if last == 0:
             return build(*parts)
         before: list[ir.Expression] = []
         operands = list(parts)
         for index, part in enumerate(parts[: last + 1]):
-            if isinstance(part, ir.Constant) or not isinstance(part.type, ScalarType):
+            if part is None or isinstance(part, ir.Constant) or not isinstance(part.type, ScalarType):
                 continue
-            if isinstance(part, ir.Read) and not any(ir.assigns(later, part.variable) for later in parts[index:]):
+            later = [other for other in parts[index:] if other is not None]
+            if isinstance(part, ir.Read) and not any(ir.assigns(other, part.variable) for other in later):
                 continue
             temporary = ir.Variable("operand", part.type, self.source.line(node), is_temporary=True)
             temporary.is_non_negative = ir.is_non_negative(part)

@@ -16,6 +16,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 NAMESPACE = "helion_msl::"
+ASSERT = "HELION_MSL_ASSERT"
+PRINT = "HELION_MSL_PRINT"
+
+# The host engine defines __HELION_MSL_HOST__; os_log is part of MSL from 3.2 on.
+_MACROS = {
+    ASSERT: """
+// Python's assert: the host engine ends the launch with the message; a GPU does not test.
+#if defined(__HELION_MSL_HOST__)
+#define HELION_MSL_ASSERT(test, ...) ((test) ? void() : helion_host::fail(__VA_ARGS__))
+#elif defined(HELION_MSL_LOGS_ASSERTIONS) && __METAL_VERSION__ >= 320
+#include <metal_logging>
+#define HELION_MSL_ASSERT(test, ...) ((test) ? void() : metal::os_log_default.log_error(__VA_ARGS__))
+#else
+#define HELION_MSL_ASSERT(test, ...) void()
+#endif""",
+    PRINT: """
+// Python's print: a line of the process's output on the host engine, of the system's log from MSL 3.2 on.
+#if defined(__HELION_MSL_HOST__)
+#define HELION_MSL_PRINT(...) helion_host::print(__VA_ARGS__)
+#elif __METAL_VERSION__ >= 320
+#include <metal_logging>
+#define HELION_MSL_PRINT(...) metal::os_log_default.log(__VA_ARGS__)
+#else
+#define HELION_MSL_PRINT(...) void()
+#endif""",
+}
 
 _ARITHMETIC = {
     "divide": """
@@ -206,17 +232,19 @@ def _needs(name: str) -> frozenset[str]:
 
 def text(used: Iterable[str]) -> str:
     """Return the helpers with these qualified names and all that they need, in a namespace; empty for none."""
+    names = set(used)
     wanted: set[str] = set()
-    pending = [name.removeprefix(NAMESPACE) for name in used if name.startswith(NAMESPACE)]
+    pending = [name.removeprefix(NAMESPACE) for name in names if name.startswith(NAMESPACE)]
     while pending:
         name = pending.pop()
         if name not in wanted:
             wanted.add(name)
             pending += _needs(name)
+    macros = [_MACROS[name].strip() for name in _MACROS if name in names]
     if not wanted:
-        return ""
+        return "\n".join(macros)
     snippets = [_SNIPPETS[name].strip() for name in _SNIPPETS if name in wanted]
-    return "namespace helion_msl {\n" + "\n".join(snippets) + "\n}  // namespace helion_msl"
+    return "\n".join([*macros, "namespace helion_msl {", *snippets, "}  // namespace helion_msl"])
 
 
 def includes(used: Iterable[str]) -> list[str]:

@@ -33,28 +33,6 @@ class Declarations:
     variables: list[ir.Variable] = field(default_factory=list)
 
 
-def _children(statement: ir.Statement) -> tuple[list[ir.Statement], ...]:
-    if isinstance(statement, ir.If):
-        return (statement.body, statement.orelse)
-    return (statement.body,) if isinstance(statement, ir.For | ir.While) else ()
-
-
-def expressions(statement: ir.Statement) -> tuple[ir.Expression, ...]:
-    """Return the expressions that stand directly in a statement."""
-    match statement:
-        case ir.Assign() | ir.Evaluate():
-            return (statement.value,)
-        case ir.Store():
-            mask = (statement.mask,) if statement.mask is not None else ()
-            return (*mask, *statement.element.indices, statement.value)
-        case ir.If() | ir.While():
-            return (statement.test,)
-        case ir.For():
-            return (statement.start, statement.stop, statement.step)
-        case _:
-            return ()
-
-
 def remove_unread(body: list[ir.Statement]) -> None:
     """Drop assignments to variables that nothing reads, and what only they read."""
     while True:
@@ -66,13 +44,13 @@ def remove_unread(body: list[ir.Statement]) -> None:
 
 def _collect_reads(body: list[ir.Statement], read: set[int]) -> None:
     for statement in body:
-        for expression in expressions(statement):
+        for expression in ir.expressions(statement):
             own = id(statement.variable) if isinstance(statement, ir.Assign) else None
             for part in ir.walk(expression):
                 # `x = x + 1` alone keeps nothing alive.
                 if isinstance(part, ir.Read) and id(part.variable) != own:
                     read.add(id(part.variable))
-        for block in _children(statement):
+        for block in ir.blocks(statement):
             _collect_reads(block, read)
 
 
@@ -88,7 +66,7 @@ def _drop(body: list[ir.Statement], read: set[int]) -> bool:
                 assert statement.value.type is not None
                 body[index] = ir.Evaluate(statement.value, statement.line)
                 dropped = True
-        for block in _children(statement):
+        for block in ir.blocks(statement):
             dropped = _drop(block, read) or dropped
     return dropped
 
@@ -108,7 +86,7 @@ def declare(body: list[ir.Statement]) -> Declarations:
     def visit(block: list[ir.Statement], path: Path) -> None:
         for index, statement in enumerate(block):
             here = [*path, (block, index)]
-            for expression in expressions(statement):
+            for expression in ir.expressions(statement):
                 for part in ir.walk(expression):
                     if isinstance(part, ir.Read | ir.AssignExpression):
                         use(part.variable, here)
@@ -117,7 +95,7 @@ def declare(body: list[ir.Statement]) -> Declarations:
             if isinstance(statement, ir.For):
                 counters.add(id(statement.counter))
                 use(statement.counter, here)
-            for child in _children(statement):
+            for child in ir.blocks(statement):
                 visit(child, here)
 
     visit(body, [])

@@ -28,9 +28,9 @@ class Survey:
     Attributes:
         assigned: names assigned anywhere, which Python takes for local variables.
         loops: the loops, by the id of their node.
-        owned: ids of the ``for`` loops whose variable nothing uses but loops over the same name. Such a loop may count
-            in its target itself: that the variable survives the loop, and that the body may change it without changing
-            the count, cannot be observed.
+        owned: ids of the ``for`` loops whose variables nothing uses but loops over the same names. Such a loop may
+            count in its target itself: that the variable survives the loop, and that the body may change it without
+            changing the count, cannot be observed.
     """
 
     assigned: set[str] = field(default_factory=set)
@@ -43,16 +43,26 @@ def survey(definition: ast.FunctionDef) -> Survey:
     surveyor = _Surveyor()
     surveyor.statements(definition.body)
     found = surveyor.found
-    for name, loops in surveyor.loops_over.items():
-        if name not in surveyor.observed:
-            found.owned.update(loops)
+    for loop, names in surveyor.loops_over.items():
+        if not surveyor.observed.intersection(names):
+            found.owned.add(loop)
     return found
+
+
+def _target_names(target: ast.expr) -> list[str]:
+    """Return the names of a loop's target; empty where it has anything else in it."""
+    if isinstance(target, ast.Name):
+        return [target.id]
+    if not isinstance(target, ast.Tuple | ast.List):
+        return []
+    parts = [_target_names(part) for part in target.elts]
+    return [name for names in parts for name in names] if all(parts) else []
 
 
 class _Surveyor:
     def __init__(self) -> None:
         self.found = Survey()
-        self.loops_over: dict[str, list[int]] = {}
+        self.loops_over: dict[int, list[str]] = {}
         # Names used outside of the bodies of loops over them, or assigned inside.
         self.observed: set[str] = set()
         self._inside: list[Loop] = []
@@ -98,20 +108,20 @@ class _Surveyor:
 
     def _for(self, node: ast.For) -> None:
         self.visit(node.iter)
-        name = ""
-        if isinstance(node.target, ast.Name):
-            name = node.target.id
+        names = _target_names(node.target)
+        for name in names:
             self.found.assigned.add(name)
             for loop in self._inside:
                 loop.assigned.add(name)
             if name in self._counting:
                 self.observed.add(name)
-            self.loops_over.setdefault(name, []).append(id(node))
+        if names:
+            self.loops_over[id(node)] = names
         else:
             self.visit(node.target)
-        self._counting.append(name)
+        self._counting += names
         self._body(node, node.body)
-        self._counting.pop()
+        del self._counting[len(self._counting) - len(names) :]
         self.statements(node.orelse)
 
     def _body(self, node: ast.For | ast.While, body: list[ast.stmt]) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import math
 from typing import TYPE_CHECKING
 
 from .. import language
 from . import fold, ir, operators
 from .binding import bind, bind_numbers, scalar_type_of
-from .types import BOOL, FLOAT32, UINT32, VOID, ThreadgroupArrayType, promote
+from .types import BOOL, FLOAT32, MAXIMUM_THREADGROUP_MEMORY, UINT32, VOID, ThreadgroupArrayType, promote
 from .values import PythonObject
 
 if TYPE_CHECKING:
@@ -45,10 +44,14 @@ def _threadgroup_array(parser: ExpressionParser, node: ast.Call, _: object) -> V
     shape = tuple(parser.constant_integer(part, "the size of a threadgroup array") for part in parts)
     if not shape or min(shape) <= 0:
         raise parser.error(bound["shape"], "a threadgroup array needs sizes above 0")
-    size = math.prod(shape) * max(dtype.bits // 8, 1)
-    if size > 32768:
-        raise parser.error(node, f"the array takes {size} bytes, a threadgroup has 32768", "use smaller blocks")
-    array = ir.ThreadgroupArray("array", ThreadgroupArrayType(dtype, shape))
+    kind = ThreadgroupArrayType(dtype, shape)
+    if kind.size_in_bytes > MAXIMUM_THREADGROUP_MEMORY:
+        raise parser.error(
+            node,
+            f"the array takes {kind.size_in_bytes} bytes, a threadgroup has {MAXIMUM_THREADGROUP_MEMORY}",
+            "use smaller blocks",
+        )
+    array = parser.array_of(id(node), kind)
     return ir.ThreadgroupArrayReference(array, array.type)
 
 

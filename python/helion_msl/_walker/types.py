@@ -6,10 +6,12 @@ a threadgroup would stand beside them, which is why nothing outside this module 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Kind = Literal["bool", "int", "uint", "float"]
+MAXIMUM_THREADGROUP_MEMORY = 32768  # bytes; Metal Feature Set Tables, "maximum total threadgroup memory allocation"
 AddressSpace = Literal["device", "threadgroup", "constant"]
 
 
@@ -44,6 +46,11 @@ class ScalarType:
     def is_narrow(self) -> bool:
         """Whether C++ computes with it as ``int``: bool and integers below 32 bits."""
         return not self.is_float and self.bits < 32
+
+    @property
+    def size_in_bytes(self) -> int:
+        """Size in memory."""
+        return max(self.bits // 8, 1)
 
     @property
     def minimum(self) -> int:
@@ -107,6 +114,11 @@ class ThreadgroupArrayType:
     dtype: ScalarType
     shape: tuple[int, ...]
 
+    @property
+    def size_in_bytes(self) -> int:
+        """What it takes of the threadgroup's memory."""
+        return math.prod(self.shape) * self.dtype.size_in_bytes
+
     def __str__(self) -> str:
         return f"threadgroup array of {self.dtype}"
 
@@ -123,6 +135,16 @@ class PointerType:
 
 
 @dataclass(frozen=True, slots=True)
+class TupleType:
+    """Several values that a function returns as one."""
+
+    items: tuple[Type, ...]
+
+    def __str__(self) -> str:
+        return f"tuple of {len(self.items)}"
+
+
+@dataclass(frozen=True, slots=True)
 class VoidType:
     """What a call returns that is made for its effect."""
 
@@ -131,7 +153,7 @@ class VoidType:
 
 
 VOID = VoidType()
-Type: TypeAlias = ScalarType | TensorType | ThreadgroupArrayType | PointerType | VoidType
+Type: TypeAlias = ScalarType | TensorType | ThreadgroupArrayType | PointerType | TupleType | VoidType
 
 
 def integer_type_of(value: int) -> ScalarType | None:

@@ -217,6 +217,11 @@
 #include "internals.h"
 #endif
 
+// What translated kernels assert and print.
+#if defined(HELION_MSL_USES_helion_host)
+#include "messages.h"
+#endif
+
 // Headers of their own, which <metal_stdlib> brings only to a source whose own #include lines are gone.
 #if defined(HELION_MSL_USES_os_log) || defined(HELION_MSL_USES_os_log_default)
 #include "logging.h"

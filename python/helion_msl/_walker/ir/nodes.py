@@ -10,12 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from .types import BOOL, INT32, VOID
+from ..types import INT32, VOID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .types import PointerType, ScalarType, TensorType, ThreadgroupArrayType, Type
+    from ..types import PointerType, ScalarType, TensorType, ThreadgroupArrayType, TupleType, Type
 
 Number: TypeAlias = bool | int | float
 
@@ -82,10 +80,14 @@ class Argument:
 
 @dataclass(slots=True, eq=False)
 class ThreadgroupArray:
-    """An array in threadgroup memory; declared at the top of the kernel, as MSL requires."""
+    """An array in threadgroup memory; declared at the top of the kernel, as MSL requires.
+
+    ``argument`` is the index among a function's arguments where the caller passes it, None where it is declared.
+    """
 
     name: str
     type: ThreadgroupArrayType
+    argument: int | None = None
 
 
 # ---- Expressions ---------------------------------------------------------------------------------------------------
@@ -264,6 +266,38 @@ class Sequence:
     type: Type
 
 
+@dataclass(slots=True, eq=False)
+class FunctionCall:
+    """A call of a function that the translation emits; ``arrays`` is the threadgroup memory that it needs."""
+
+    function: Function
+    arguments: tuple[Expression, ...]
+    arrays: tuple[ThreadgroupArrayReference, ...]
+    type: Type
+
+    @property
+    def has_effect(self) -> bool:
+        """Whether it writes memory or exchanges values between threads."""
+        return self.function.has_effect
+
+
+@dataclass(slots=True, eq=False)
+class TupleExpression:
+    """Several values as one, which a function returns."""
+
+    items: tuple[Expression, ...]
+    type: TupleType
+
+
+@dataclass(slots=True, eq=False)
+class Field:
+    """One item of a tuple that a function returned."""
+
+    operand: Expression
+    index: int
+    type: Type
+
+
 Expression: TypeAlias = (
     Constant
     | Read
@@ -282,6 +316,9 @@ Expression: TypeAlias = (
     | AssignExpression
     | Sequence
     | Symbol
+    | FunctionCall
+    | TupleExpression
+    | Field
 )
 
 # ---- Statements ----------------------------------------------------------------------------------------------------
@@ -353,7 +390,77 @@ class Jump:
     line: int
 
 
-Statement: TypeAlias = Assign | Store | Evaluate | If | For | While | Jump
+@dataclass(slots=True, eq=False)
+class Once:
+    """Statements that ``continue`` and ``break`` leave: one turn of an unrolled loop."""
+
+    body: list[Statement]
+    line: int
+
+
+@dataclass(slots=True, eq=False)
+class Return:
+    """The end of a function, with its value."""
+
+    value: Expression
+    line: int
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """Text with numbers in it: a format as ``printf`` takes it, and the numbers."""
+
+    format: str
+    values: tuple[Expression, ...]
+
+
+@dataclass(slots=True, eq=False)
+class Assert:
+    """A condition that must hold."""
+
+    test: Expression
+    message: Message
+    line: int
+
+
+@dataclass(slots=True, eq=False)
+class Print:
+    """A line of text."""
+
+    message: Message
+    line: int
+
+
+Statement: TypeAlias = Assign | Store | Evaluate | If | For | While | Jump | Once | Return | Assert | Print
+
+
+@dataclass(slots=True, eq=False)
+class Function:
+    """A Python function that the kernel calls, for one combination of argument types.
+
+    Attributes:
+        name: the name of the Python function.
+        arguments: what each call passes, in this order.
+        body: the statements.
+        result: what it returns.
+        threadgroup_arrays: arrays that the function uses: those of its arguments, and those it needs beside them.
+        is_non_negative: whether the number that it returns is known to be 0 or more.
+        has_effect: whether it writes memory, exchanges values between threads, prints or asserts.
+        reads_memory: whether its value depends on memory.
+        filename: what ``#line`` directives call its source, None for none.
+        comments: comment lines and blank lines of its source by their number.
+    """
+
+    name: str
+    arguments: list[Argument]
+    body: list[Statement]
+    result: Type
+    threadgroup_arrays: list[ThreadgroupArray] = field(default_factory=list)
+    is_non_negative: bool = False
+    has_effect: bool = False
+    reads_memory: bool = False
+    filename: str | None = None
+    comments: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
@@ -377,119 +484,3 @@ class Kernel:
     block_dims: tuple[int, int, int] | None = None
     filename: str | None = None
     comments: dict[int, str] = field(default_factory=dict)
-
-
-# ---- Questions about expressions -----------------------------------------------------------------------------------
-
-
-def operands(node: Expression) -> tuple[Expression, ...]:
-    """Return the expressions that a node is made of, in the order in which Python evaluates them."""
-    match node:
-        case Binary():
-            return (node.left, node.right)
-        case Unary() | Cast():
-            return (node.operand,)
-        case Load():
-            masks = tuple(part for part in (node.mask, node.other) if part is not None)
-            return masks[:1] + node.element.indices + masks[1:]
-        case AddressOf():
-            return node.element.indices
-        case Call():
-            return node.arguments
-        case Conditional():
-            return (node.test, node.body, node.orelse)
-        case Pointer():
-            return (node.offset,)
-        case AssignExpression():
-            return (node.value,)
-        case Sequence():
-            return (node.first, node.second)
-        case _:
-            return ()
-
-
-def walk(node: Expression) -> Iterator[Expression]:
-    """Yield a node and everything below it."""
-    yield node
-    for operand in operands(node):
-        yield from walk(operand)
-
-
-def has_effect(node: Expression) -> bool:
-    """Whether evaluating the expression twice, or not at all, would change what the program does."""
-    return any(
-        (isinstance(part, Call) and part.has_effect) or isinstance(part, AssignExpression) for part in walk(node)
-    )
-
-
-def is_ordered(node: Expression) -> bool:
-    """Whether it matters when the expression is evaluated; keeping a value in a temporary does not count."""
-    return any(
-        (isinstance(part, Call) and part.has_effect)
-        or (isinstance(part, AssignExpression) and not part.variable.is_temporary)
-        for part in walk(node)
-    )
-
-
-def assigns(node: Expression, variable: Variable) -> bool:
-    """Whether evaluating the expression assigns a variable."""
-    return any(isinstance(part, AssignExpression) and part.variable is variable for part in walk(node))
-
-
-def reads_memory(node: Expression) -> bool:
-    """Whether another statement may change the value of the expression though no variable changes."""
-    return any(isinstance(part, Load) or (isinstance(part, Call) and part.has_effect) for part in walk(node))
-
-
-def is_simple(node: Expression) -> bool:
-    """Whether an expression may stand in the text twice: a name or a number."""
-    while isinstance(node, Cast):
-        node = node.operand
-    return isinstance(node, Constant | Read | ArgumentRead | Position)
-
-
-_COUNTS = frozenset({"threads_per_threadgroup", "threadgroups_per_grid", "simdgroups_per_threadgroup"})
-
-
-def is_positive(node: Expression) -> bool:
-    """Whether an integer expression is known to be 1 or more, overflow aside."""
-    match node:
-        case Constant():
-            return node.value > 0
-        case Position():
-            return node.kind in _COUNTS
-        case Cast():
-            return is_positive(node.operand)
-        case Binary() if node.operator == "*":
-            return is_positive(node.left) and is_positive(node.right)
-        case Binary() if node.operator == "+":
-            parts = (node.left, node.right)
-            return any(map(is_positive, parts)) and all(map(is_non_negative, parts))
-        case _:
-            return False
-
-
-def is_non_negative(node: Expression) -> bool:
-    """Whether an integer expression is known to be 0 or more, overflow aside."""
-    match node:
-        case Constant():
-            return node.value >= 0
-        case Read():
-            return node.variable.is_non_negative
-        case Position():
-            return True
-        case ArgumentRead():
-            return node.is_non_negative or node.type.kind == "uint"
-        case Cast():
-            return node.type.is_integer and is_non_negative(node.operand)
-        case Binary() if node.operator in ("+", "*", "/", "%", ">>", "|"):
-            return is_non_negative(node.left) and is_non_negative(node.right)
-        case Binary() if node.operator == "&":
-            return is_non_negative(node.left) or is_non_negative(node.right)
-        case Conditional():
-            return is_non_negative(node.body) and is_non_negative(node.orelse)
-        case Call() if node.function == "metal::abs":
-            return True
-        case _:
-            scalar = node.type
-            return scalar is BOOL or getattr(scalar, "kind", "") == "uint"

@@ -1,0 +1,4 @@
+"""The typed intermediate representation: its nodes, and what can be asked of them."""
+
+from .nodes import *  # noqa: F403
+from .questions import *  # noqa: F403

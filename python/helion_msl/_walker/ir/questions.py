@@ -1,0 +1,216 @@
+"""Questions about IR: what a node is made of, whether it may move, what is known of its value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..types import BOOL
+from .nodes import (
+    AddressOf,
+    ArgumentRead,
+    Assert,
+    Assign,
+    AssignExpression,
+    Binary,
+    Call,
+    Cast,
+    Conditional,
+    Constant,
+    Evaluate,
+    Field,
+    For,
+    FunctionCall,
+    If,
+    Load,
+    Once,
+    Pointer,
+    Position,
+    Print,
+    Read,
+    Return,
+    Sequence,
+    Store,
+    TupleExpression,
+    Unary,
+    While,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .nodes import Expression, Statement, Variable
+
+
+def operands(node: Expression) -> tuple[Expression, ...]:
+    """Return the expressions that a node is made of, in the order in which Python evaluates them."""
+    match node:
+        case Binary():
+            return (node.left, node.right)
+        case Unary() | Cast() | Field():
+            return (node.operand,)
+        case Load():
+            masks = tuple(part for part in (node.mask, node.other) if part is not None)
+            return masks[:1] + node.element.indices + masks[1:]
+        case AddressOf():
+            return node.element.indices
+        case Call() | FunctionCall():
+            return node.arguments
+        case TupleExpression():
+            return node.items
+        case Conditional():
+            return (node.test, node.body, node.orelse)
+        case Pointer():
+            return (node.offset,)
+        case AssignExpression():
+            return (node.value,)
+        case Sequence():
+            return (node.first, node.second)
+        case _:
+            return ()
+
+
+def walk(node: Expression) -> Iterator[Expression]:
+    """Yield a node and everything below it."""
+    yield node
+    for operand in operands(node):
+        yield from walk(operand)
+
+
+def has_effect(node: Expression) -> bool:
+    """Whether evaluating the expression twice, or not at all, would change what the program does."""
+    return any(
+        (isinstance(part, Call | FunctionCall) and part.has_effect) or isinstance(part, AssignExpression)
+        for part in walk(node)
+    )
+
+
+def is_ordered(node: Expression) -> bool:
+    """Whether it matters when the expression is evaluated; keeping a value in a temporary does not count."""
+    return any(
+        (isinstance(part, Call | FunctionCall) and part.has_effect)
+        or (isinstance(part, AssignExpression) and not part.variable.is_temporary)
+        for part in walk(node)
+    )
+
+
+def assigns(node: Expression, variable: Variable) -> bool:
+    """Whether evaluating the expression assigns a variable."""
+    return any(isinstance(part, AssignExpression) and part.variable is variable for part in walk(node))
+
+
+def reads_memory(node: Expression) -> bool:
+    """Whether another statement may change the value of the expression though no variable changes."""
+    return any(
+        isinstance(part, Load)
+        or (isinstance(part, Call | FunctionCall) and part.has_effect)
+        or (isinstance(part, FunctionCall) and part.function.reads_memory)
+        for part in walk(node)
+    )
+
+
+def is_simple(node: Expression) -> bool:
+    """Whether an expression may stand in the text twice: a name or a number."""
+    while isinstance(node, Cast):
+        node = node.operand
+    return isinstance(node, Constant | Read | ArgumentRead | Position)
+
+
+_COUNTS = frozenset({"threads_per_threadgroup", "threadgroups_per_grid", "simdgroups_per_threadgroup"})
+
+
+def is_positive(node: Expression) -> bool:
+    """Whether an integer expression is known to be 1 or more, overflow aside."""
+    match node:
+        case Constant():
+            return node.value > 0
+        case Position():
+            return node.kind in _COUNTS
+        case Cast():
+            return is_positive(node.operand)
+        case Binary() if node.operator == "*":
+            return is_positive(node.left) and is_positive(node.right)
+        case Binary() if node.operator == "+":
+            parts = (node.left, node.right)
+            return any(map(is_positive, parts)) and all(map(is_non_negative, parts))
+        case _:
+            return False
+
+
+def is_non_negative(node: Expression) -> bool:
+    """Whether an integer expression is known to be 0 or more, overflow aside."""
+    match node:
+        case Constant():
+            return node.value >= 0
+        case Read():
+            return node.variable.is_non_negative
+        case Position():
+            return True
+        case ArgumentRead():
+            return node.is_non_negative or node.type.kind == "uint"
+        case Cast():
+            return node.type.is_integer and is_non_negative(node.operand)
+        case Binary() if node.operator in ("+", "*", "/", "%", ">>", "|"):
+            return is_non_negative(node.left) and is_non_negative(node.right)
+        case Binary() if node.operator == "&":
+            return is_non_negative(node.left) or is_non_negative(node.right)
+        case Conditional():
+            return is_non_negative(node.body) and is_non_negative(node.orelse)
+        case Call() if node.function == "metal::abs":
+            return True
+        case FunctionCall() if node.function.is_non_negative:
+            return True
+        case _:
+            scalar = node.type
+            return scalar is BOOL or getattr(scalar, "kind", "") == "uint"
+
+
+# ---- Questions about statements ------------------------------------------------------------------------------------
+
+
+def blocks(statement: Statement) -> tuple[list[Statement], ...]:
+    """Return the blocks inside a statement."""
+    if isinstance(statement, If):
+        return (statement.body, statement.orelse)
+    return (statement.body,) if isinstance(statement, For | While | Once) else ()
+
+
+def expressions(statement: Statement) -> tuple[Expression, ...]:
+    """Return the expressions that stand directly in a statement."""
+    match statement:
+        case Assign() | Evaluate() | Return():
+            return (statement.value,)
+        case Store():
+            mask = (statement.mask,) if statement.mask is not None else ()
+            return (*mask, *statement.element.indices, statement.value)
+        case If() | While():
+            return (statement.test,)
+        case For():
+            return (statement.start, statement.stop, statement.step)
+        case Assert():
+            return (statement.test, *statement.message.values)
+        case Print():
+            return statement.message.values
+        case _:
+            return ()
+
+
+def walk_statements(body: list[Statement]) -> Iterator[Statement]:
+    """Yield all statements of a block and of the blocks inside it, in the order of the text."""
+    for statement in body:
+        yield statement
+        for block in blocks(statement):
+            yield from walk_statements(block)
+
+
+def walk_expressions(body: list[Statement]) -> Iterator[Expression]:
+    """Yield all expressions of a block."""
+    for statement in walk_statements(body):
+        for expression in expressions(statement):
+            yield from walk(expression)
+
+
+def changes_anything(body: list[Statement]) -> bool:
+    """Whether statements write memory, exchange values between threads, print or assert."""
+    if any(isinstance(statement, Store | Assert | Print) for statement in walk_statements(body)):
+        return True
+    return any(isinstance(part, Call | FunctionCall) and part.has_effect for part in walk_expressions(body))

@@ -1,0 +1,292 @@
+"""Assignments of Python to IR, and the blocks that hold them."""
+
+# ruff: noqa: N802 - the visitors are named after the classes of the ast module
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from . import fold, ir, operators, values
+from .infer import TypeConflictError
+from .matmul import AccumulatorType
+from .parse_base import fields_of
+from .parse_expressions import ExpressionParser
+from .types import VOID, PointerType, ScalarType, TensorType, ThreadgroupArrayType, TupleType
+from .values import PythonObject, TupleValue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..errors import TranslationError
+    from .values import Value
+
+
+class AssignmentParser(ExpressionParser):
+    """Blocks of statements, and the statements that assign."""
+
+    _body: list[ir.Statement]
+
+    def block(self, statements: list[ast.stmt], into: list[ir.Statement] | None = None) -> list[ir.Statement]:
+        """Return the IR of a list of statements; what follows a jump is left out."""
+        outer, self._body = self._body, into if into is not None else []
+        for statement in statements:
+            if self.assigned is None:
+                break
+            self.statement(statement)
+        built, self._body = self._body, outer
+        return built
+
+    def statement(self, node: ast.stmt) -> None:
+        """Append the IR of one statement to the current block."""
+        method: Callable[[ast.AST], None] | None = getattr(self, f"visit_{type(node).__name__}", None)
+        if method is None:
+            self.refuse(node)
+        else:
+            method(node)
+
+    def emit(self, statement: ir.Statement) -> None:
+        """Append a statement to the current block."""
+        self._body.append(statement)
+
+    # ---- Assignments -----------------------------------------------------------------------------------------------
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        """``a = b = value``, with names, elements or tuples as targets."""
+        value = self.assigned_value(node.value, node.targets)
+        if len(node.targets) > 1 and values.is_expression(value) and not ir.is_simple(value):
+            value = self._temporary(node, value)
+        for target in node.targets:
+            self.assign_target(target, value)
+
+    def assigned_value(self, node: ast.expr, targets: list[ast.expr]) -> Value:
+        """Return the right side of an assignment."""
+        del targets
+        value = self.value(node)
+        return self.as_scalar(node, value) if isinstance(value, ir.TensorReference) and not value.type.rank else value
+
+    def _temporary(self, node: ast.AST, value: ir.Expression) -> ir.Expression:
+        """Assign a value to a new variable in front of the current statement."""
+        if isinstance(value.type, ScalarType):
+            value = fold.convert(value, value.type)
+        variable = ir.Variable("value", value.type, self.source.line(node), is_temporary=True)
+        variable.is_non_negative = ir.is_non_negative(value)
+        self.emit(ir.Assign(variable, value, variable.line))
+        return ir.Read(variable, variable.type)
+
+    def assign_target(self, target: ast.expr, value: Value) -> None:
+        """Assign a value to one target."""
+        match target:
+            case ast.Name():
+                self._assign(target, target.id, value)
+            case ast.Subscript():
+                self._store(target, value)
+            case ast.Tuple() | ast.List():
+                self._unpack(target, value)
+            case ast.Starred():
+                self.refuse(target)
+            case _:
+                raise self.error(target, "a kernel cannot set attributes", "assign to a variable or an element")
+
+    def _assign(self, node: ast.AST, name: str, value: Value) -> None:
+        if isinstance(value, ir.ThreadgroupArrayReference):
+            self._name_array(node, name, value)
+            return
+        value = self.unpacked(node, value)
+        if isinstance(value, TupleValue):
+            self._assign_tuple(node, name, value)
+            return
+        if not values.is_expression(value) or not isinstance(value.type, ScalarType | PointerType | AccumulatorType):
+            raise self.error(node, *self._not_assignable(name, value))
+        variable, converted = self.assign_name(node, name, value)
+        self.emit(ir.Assign(variable, converted, self.source.line(node)))
+
+    @staticmethod
+    def _not_assignable(name: str, value: Value) -> tuple[str, str]:
+        if values.is_expression(value) and value.type is VOID:
+            return "this call returns nothing", "write it as a statement of its own"
+        if isinstance(value, ir.TensorReference):
+            return f"`{name}` cannot hold a tensor", "use the parameter's own name, and read elements: x[i]"
+        return f"`{name}` cannot hold {values.describe(value)}", "a variable of a kernel holds a number"
+
+    def _assign_tuple(self, node: ast.AST, name: str, value: TupleValue) -> None:
+        """Assign a tuple to a name: each item becomes a variable."""
+        try:
+            self.variables.assign_tuple(name, len(value.items), self.source.line(node))
+        except TypeConflictError as error:
+            raise self._conflict(node, name, error) from None
+        keys = [f"{name}.{index}" for index in range(len(value.items))]
+        changed = [(key, item) for key, item in zip(keys, value.items, strict=True) if not self._holds(key, item)]
+        items = self._at_once(node, [item for _, item in changed], [{key} for key, _ in changed])
+        for (key, _), item in zip(changed, items, strict=True):
+            if isinstance(item, PythonObject):
+                raise self.error(
+                    node,
+                    f"a tuple with {values.describe(item)} in it cannot be a variable",
+                    "write it where it is used",
+                )
+            self._assign(node, key, item)
+        if self.assigned is not None:
+            self.assigned.add(name)
+
+    def _holds(self, key: str, item: Value) -> bool:
+        """Whether an item is what its variable holds already, as in `t = (t[0], 1)`."""
+        return isinstance(item, ir.Read) and self.variables.is_variable(key, item.variable)
+
+    def unpacked(self, node: ast.AST, value: Value) -> Value:
+        """Return the tuple that a call returns as its items, computed in front of the current statement."""
+        if not values.is_expression(value) or not isinstance(value.type, TupleType):
+            return value
+        read = value if isinstance(value, ir.Read) else self._temporary(node, value)
+        return fields_of(read)
+
+    def _conflict(self, node: ast.AST, name: str, error: TypeConflictError) -> TranslationError:
+        return self.error(
+            node,
+            f"`{name}` is {error.held} on line {error.line} and becomes {error.assigned} here",
+            "use two names",
+        )
+
+    def assign_name(self, node: ast.AST, name: str, value: ir.Expression) -> tuple[ir.Variable, ir.Expression]:
+        """Record an assignment to a name; return its variable, and the value converted to the variable's type."""
+        self._check_pin(node, name, value)
+        if name in self.threadgroup_arrays:
+            raise self.error(node, f"`{name}` is a threadgroup array, and cannot become a number", "use another name")
+        if isinstance(self.parameters.get(name), ir.TensorReference):
+            raise self.error(
+                node, f"`{name}` is a tensor, and cannot become a number", f"use another name, or store into {name}[i]"
+            )
+        try:
+            variable, converted = self.variables.assign(name, value, self.source.line(node))
+        except TypeConflictError as error:
+            raise self._conflict(node, name, error) from None
+        if self.assigned is not None:
+            self.assigned.add(name)
+        return variable, converted
+
+    def _check_pin(self, node: ast.AST, name: str, value: ir.Expression) -> None:
+        pinned = self.variables.pinned_type(name)
+        if pinned is not None and isinstance(value.type, ScalarType) and value.type.is_float and not pinned.is_float:
+            raise self.error(
+                node, f"`{name}` is annotated {pinned}, and this is a {value.type}", f"convert it: ml.{pinned}(value)"
+            )
+
+    def _name_array(self, node: ast.AST, name: str, value: ir.ThreadgroupArrayReference) -> None:
+        known = self.threadgroup_arrays.get(name)
+        if known is not None and known is not value.array:
+            raise self.error(node, f"`{name}` already is a threadgroup array", "use another name")
+        if self.variables.is_known(name):
+            raise self.error(node, f"`{name}` is a number elsewhere, and cannot become a threadgroup array")
+        value.array.name = name
+        self.threadgroup_arrays[name] = value.array
+        if self.assigned is not None:
+            self.assigned.add(name)
+
+    def _store(self, target: ast.Subscript, value: Value) -> None:
+        base = self.value(target.value)
+        if not isinstance(base, ir.TensorReference | ir.ThreadgroupArrayReference):
+            raise self.error(target, f"{values.describe(base)} has no elements to assign", "store into a tensor")
+        number = self.as_scalar(target, value)
+        loses_fraction = operators.scalar_type(number).is_float and not base.type.dtype.is_float
+        if loses_fraction and not (isinstance(number, ir.Constant) and float(number.value).is_integer()):
+            raise self.error(
+                target,
+                f"a {number.type} is stored into elements of {base.type.dtype}",
+                f"say how to round: int(value) drops the fraction, ml.{base.type.dtype}(value) converts",
+            )
+        element = self.element(target, base)
+        if any(ir.has_effect(index) for index in element.indices) and not ir.is_simple(number):
+            # Python computes the value first.
+            number = self._temporary(target, number)
+        self.store(target, element, number, None)
+
+    def store(self, node: ast.AST, element: ir.Element, value: ir.Expression, mask: ir.Expression | None) -> None:
+        """Append a store, and note that the tensor is written."""
+        if isinstance(element.base, ir.TensorReference):
+            element.base.argument.is_written = True
+        if mask is not None and fold.is_constant(mask, True):
+            mask = None
+        self.emit(ir.Store(element, fold.convert(value, element.base.type.dtype), mask, self.source.line(node)))
+
+    def _unpack(self, target: ast.Tuple | ast.List, value: Value) -> None:
+        value = self.unpacked(target, value)
+        if not isinstance(value, TupleValue):
+            raise self.error(target, f"{values.describe(value)} cannot be unpacked", "write a tuple on the right side")
+        if len(target.elts) != len(value.items):
+            raise self.error(target, f"{len(target.elts)} targets for {len(value.items)} values")
+        names = [{node.id for node in ast.walk(part) if isinstance(node, ast.Name)} for part in target.elts]
+        for element, item in zip(target.elts, self._at_once(target, value.items, names), strict=True):
+            self.assign_target(element, item)
+
+    def _at_once(self, node: ast.AST, items: Sequence[Value], names: Sequence[set[str]]) -> list[Value]:
+        """Return values that assigning ``names``, one set after each value, does not change."""
+        written: set[str] = set()
+        found = []
+        for item, assigned in zip(items, names, strict=True):
+            found.append(self._before(node, item, written))
+            written |= {read for name in assigned for read in self.variables.names_of(name)}
+        return found
+
+    def _before(self, node: ast.AST, item: Value, written: set[str]) -> Value:
+        if isinstance(item, TupleValue):
+            return TupleValue(tuple(self._before(node, part, written) for part in item.items))
+        if not values.is_expression(item) or isinstance(item.type, TensorType | ThreadgroupArrayType):
+            return item
+        is_fixed = not (ir.reads_memory(item) or ir.has_effect(item) or self._reads(item, written))
+        return item if is_fixed else self._temporary(node, item)
+
+    @staticmethod
+    def _reads(value: ir.Expression, names: set[str]) -> bool:
+        return any(isinstance(part, ir.Read) and part.variable.name in names for part in ir.walk(value))
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        """``name: type = value``: the type is fixed."""
+        if not isinstance(node.target, ast.Name):
+            raise self.error(node, "only a name can be annotated", "leave the annotation out")
+        annotated = self._annotation(node.annotation)
+        try:
+            self.variables.pin(node.target.id, annotated, self.source.line(node))
+        except TypeConflictError as error:
+            raise self.error(
+                node, f"`{error.name}` is {error.held} on line {error.line} and {error.assigned} here", "use two names"
+            ) from None
+        if node.value is not None:
+            self._assign(node.target, node.target.id, self.assigned_value(node.value, [node.target]))
+
+    def _annotation(self, node: ast.expr) -> ScalarType:
+        from .binding import scalar_type_of
+
+        found = scalar_type_of(self.value(node))
+        if found is None:
+            raise self.error(
+                node, f"`{ast.unparse(node)}` is no type of a variable", "write int, float, bool or ml.float16"
+            )
+        return found
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        """``target += value``."""
+        if isinstance(node.target, ast.Name):
+            name = ast.Name(node.target.id, ast.Load())
+            left = self.scalar(ast.copy_location(name, node.target))
+            value = self.binary(node, node.op, left, self.scalar(node.value))
+            self._assign(node.target, node.target.id, value)
+            return
+        if not isinstance(node.target, ast.Subscript):
+            raise self.error(node, "a kernel cannot set attributes", "assign to a variable or an element")
+        base = self.value(node.target.value)
+        if not isinstance(base, ir.TensorReference | ir.ThreadgroupArrayReference):
+            raise self.error(node, f"{values.describe(base)} has no elements to assign", "store into a tensor")
+        element = self.element(node.target, base)
+        element.indices = tuple(
+            self._temporary(node, index) if ir.reads_memory(index) or ir.has_effect(index) else index
+            for index in element.indices
+        )
+        old = fold.load(element, None, None)
+        number = self.binary(node, node.op, old, self.scalar(node.value))
+        if isinstance(number.type, ScalarType) and number.type.is_float and not base.type.dtype.is_float:
+            raise self.error(
+                node,
+                f"a {number.type} is stored into elements of {base.type.dtype}",
+                "write the assignment out, and convert: x[i] = int(...)",
+            )
+        self.store(node, element, number, None)

@@ -1,0 +1,108 @@
+"""``assert`` and ``print`` in kernels, as the host engine carries them out; and what a GPU is given."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from helion_msl import KernelError, TranslationError, metal_jit
+from helion_msl import language as ml
+from helion_msl.walker import SCALAR_TYPES, TensorType, translate
+
+
+def checked(x, limit):
+    i = ml.tid[0]
+    assert x[i] < limit, f"x[{i}] is {x[i]}, the limit {limit:.2f}"
+    x[i] += 1
+
+
+def test_a_failed_assertion_names_its_line_and_its_message() -> None:
+    kernel = metal_jit(checked)
+    x = torch.arange(8.0)
+    kernel[1, 8](x, 8.0)
+    assert x.tolist() == list(range(1, 9))
+    line = checked.__code__.co_firstlineno + 2
+    message = rf"test_walker_messages.py:{line}: assertion failed: x\[i\] < limit: x\[7\] is 8.0, the limit 8.00"
+    with pytest.raises(KernelError, match=message):
+        kernel[1, 8](x, 8.0)
+
+
+def checked_together(x):
+    value = ml.simd_sum(x[ml.tid[0]])
+    ml.barrier()
+    assert value < 20
+
+
+def test_an_assertion_among_barriers_ends_the_launch() -> None:
+    kernel = metal_jit(checked_together)
+    kernel[1, 4](torch.ones(4))
+    with pytest.raises(KernelError, match=r"assertion failed: value < 20$"):
+        kernel[1, 4](torch.ones(4) * 6)
+
+
+def printing(x, k):
+    print("start", None, 3, 0.5, "100%")
+    print(x[0], f"{x[1]:8.3f}|{k[0]:4d}|{k[1]:x}", sep="; ")
+    print((x[2], k[2]), f"{k[0]}{'a'}")
+    print()
+
+
+def test_print_writes_lines_as_python_does(capfd) -> None:
+    x, k = torch.tensor([0.1, 2.0, 1e20]), torch.tensor([7, 255, -3])
+    metal_jit(printing)[1, 1](x, k)
+    got = capfd.readouterr().out
+    assert got == "start None 3 0.5 100%\n0.1;    2.000|   7|ff\n(1e+20, -3) 7a\n\n"
+
+
+NUMBERS = [0.1, 1e6, 1.5e-7, 16777216.0, 3.0, -0.0, 123.456, 1e16, 1.0e-4, 9.999999e15, 0.00012, 1e-45, 3.4028235e38]
+
+
+def printing_numbers(x):
+    print(x[ml.tgid[0]])
+
+
+@pytest.mark.parametrize("number", [*NUMBERS, float("inf"), float("-inf"), float("nan")])
+def test_floats_are_printed_with_the_fewest_digits(capfd, number) -> None:
+    metal_jit(printing_numbers)[1, 1](torch.tensor([number]))
+    got = capfd.readouterr().out.strip()
+    assert torch.tensor(float(got)).equal(torch.tensor(number)) or number != number
+    # These decimals are the shortest of their float32, so that Python writes the same for the double.
+    assert got == repr(number)
+
+
+def test_a_gpu_logs_from_msl_3_2_on_and_tests_nothing() -> None:
+    types = {"x": TensorType(SCALAR_TYPES["float32"], 1), "limit": SCALAR_TYPES["float32"]}
+    msl = translate(checked, types).msl
+    assert 'HELION_MSL_ASSERT(x[i] < limit, "test_walker_messages.py:' in msl
+    assert "#else\n#define HELION_MSL_ASSERT(test, ...) void()\n#endif" in msl
+    printed = translate("def kernel(x):\n    print(x[0])\n", {"x": types["x"]}).msl
+    assert 'HELION_MSL_PRINT("%g", x[0]);' in printed
+    assert "#elif __METAL_VERSION__ >= 320\n#include <metal_logging>" in printed
+
+
+def test_an_assertion_that_holds_at_translation_is_left_out() -> None:
+    msl = translate(
+        "def kernel(x):\n    assert x.ndim == 1\n    x[0] = 1\n", {"x": TensorType(SCALAR_TYPES["int32"], 1)}
+    )
+    assert "ASSERT" not in msl.msl
+
+
+@pytest.mark.parametrize(
+    ("statement", "cause"),
+    [
+        ("print(x)", "used where one number is needed"),
+        ("print(ml.tid)", "prints text and numbers"),
+        ("print(1, end='')", "takes no `end`"),
+        ("print(f'{x[0]!r}')", "no `repr`"),
+        ("print(f'{x[0]:d}')", "cannot be printed"),
+        ("v = print(1)", "print returns nothing"),
+    ],
+)
+def test_what_cannot_be_printed_is_refused(statement, cause) -> None:
+    with pytest.raises(TranslationError) as raised:
+        translate(
+            f"def kernel(x):\n    {statement}\n",
+            {"x": TensorType(SCALAR_TYPES["float32"], 1)},
+            namespace={"ml": ml},
+        )
+    assert cause in raised.value.cause
