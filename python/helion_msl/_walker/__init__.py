@@ -6,13 +6,17 @@
 ``ir``              the typed intermediate representation
 ``fold``            constructors that leave out what does nothing (``x * 1``, ``True and c``)
 ``survey``          what must be known of a function before it is parsed: assigned names, loops
-``parse_*``         Python AST to IR, one method for each node class; every error about the language is found here
+``parse_*``         Python AST to IR, one method for each node class; every error about the language is found here:
+                    ``values``, ``conditions``, ``expressions``, ``assignments``, ``loops``, ``statements``
+``calls``           calls of Python functions, each translated once for each combination of types (``program``)
+``messages``        ``assert`` and ``print``
 ``intrinsics``      what ``helion_msl.language``, ``math`` and the builtins mean in IR, with ``functions`` (of numbers),
                     ``threads`` (positions, barriers, simdgroups), ``atomics`` and ``binding`` (of arguments)
 ``helion_dialect``  the language that Helion's own Metal backend emits
 ``infer``           repeats the parse until the types of all variables are stable
 ``scopes``          where C++ declares each variable
-``printer``         IR to MSL
+``printer``         IR to MSL, with ``printer_statements``, ``printer_expressions`` and ``literals``
 ``prelude``         MSL helper functions that printed kernels call
+``captured``        what a kernel reads from around it, so that a change compiles it anew
 ==================  ===============================================================================================
 """

@@ -264,7 +264,10 @@ class ExpressionPrinter:
             return f"{self.shared.type_name(node.accumulator)}()", ATOM  # type: ignore[arg-type]
         function = matmul_simdgroup.FUNCTIONS[node.function]
         self.shared.helpers.add(function)
-        return f"{function}({self.commas(node.arguments)}, {self._position_name('simdgroup_index_in_threadgroup')})", ATOM
+        return (
+            f"{function}({self.commas(node.arguments)}, {self._position_name('simdgroup_index_in_threadgroup')})",
+            ATOM,
+        )
 
     def _text_FunctionCall(self, node: ir.FunctionCall) -> tuple[str, int]:
         parts = [self.text(argument, ASSIGNMENT) for argument in (*node.arguments, *node.arrays)]
