@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "argument_binding.h"
+#include "disk_cache_bindings.h"
 #include "engines.h"
 #include "errors.h"
 #include "launcher.h"
@@ -291,6 +292,7 @@ NB_MODULE(_C, m) {
   bind_argument_info(m);
   bind_kernel(m);
   bind_cache(m);
+  bind_disk_cache(m);
   m.def(
       "launch",
       [](nb::handle msl, nb::handle args, nb::handle grid, nb::handle block_dims, nb::handle name) {

@@ -1,40 +1,52 @@
 // Files that save work to later processes: one directory an entry, written whole or not at all, checked before use.
+//
+// Entries are at <cache directory>/<kind>/<SHA-256 of the key>/{key,data}. Nothing here throws but for memory: a cache
+// that is damaged, not ours, or on a full disk costs time and no more. Several processes and threads may use it at
+// once, and no lock is held: an entry appears by a rename and disappears by a rename.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
+
+#include "cache_directory.h"
 
 namespace helion_msl {
 
-// Where the entries are: HELION_MSL_CACHE_DIR, or the user's cache directory. Empty where there is none, or where the
-// user has turned the cache off with an empty HELION_MSL_CACHE_DIR.
-std::string cache_directory_from_environment();
-
-// Entries below one directory that belongs to this user alone. Nothing here throws but for memory: a cache that is
-// damaged, not ours, or on a full disk costs time and no more. Several processes and threads may use it at once.
+// The entries of one kind: what one user of the cache keeps there.
 class DiskCache {
  public:
-  // `directory` may be empty: then nothing is found and nothing is stored. At most `capacity` entries are kept.
-  DiskCache(std::string directory, std::size_t capacity);
+  // `root` is cache_directory_from_environment(); where it is empty, nothing is found and nothing is stored. `kind` is
+  // one of `disk_cache_kinds`.
+  DiskCache(std::string root, std::string_view kind, CacheLimits limits);
 
   // Path of the file stored under exactly `key`, with exactly the bytes that were stored, or empty. An entry that fails
   // the check is removed.
-  std::string find(const std::string &key);
-  // `write(path)` writes the file and returns whether it could.
-  void store(const std::string &key, const std::function<bool(const std::string &path)> &write);
+  std::string find(std::string_view key);
+  // The same file's bytes.
+  std::optional<std::string> read(std::string_view key);
+  // `write(path)` writes the file and returns whether it could. Where the entry is there already, it stays.
+  void store(std::string_view key, const std::function<bool(const std::string &path)> &write);
+  void store_bytes(std::string_view key, std::string_view data);
   // After something found wrong with the contents: the next process makes it anew.
-  void remove(const std::string &key);
+  void remove(std::string_view key);
 
-  const std::string &directory() const { return directory_; }
+  bool is_on() const { return !root_.empty(); }
 
  private:
-  bool prepare();
-  void evict();
-  std::string entry_path(const std::string &key) const;
+  std::optional<std::string> read_checked(std::string_view key);
+  std::string entry_path(std::string_view key) const;
 
+  std::string root_;
   std::string directory_;
-  std::size_t capacity_;
+  CacheLimits limits_;
 };
+
+// What is kept: shared objects of the host engine, MSL that has been through the preprocessor, binary archives of the
+// Metal engine, translations of Python functions, and the versions of compilers.
+inline constexpr const char *disk_cache_kinds[] = {"host", "preprocessed", "metal", "translations", "compilers"};
 
 }  // namespace helion_msl

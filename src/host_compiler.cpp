@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <mutex>
 #include <optional>
 #include <sstream>
@@ -9,6 +10,7 @@
 
 #include "errors.h"
 #include "fiber_stacks.h"
+#include "host_cache.h"
 #include "host_diagnostics.h"
 #include "host_process.h"
 #include "msl_scanner.h"
@@ -126,30 +128,75 @@ Arguments code_arguments(MathMode math_mode, [[maybe_unused]] bool has_threadgro
 // Everything the compiler did on the way from one request to one shared object.
 class Compilation {
  public:
-  Compilation(const Toolchain &toolchain, const CompileRequest &request)
-      : toolchain_(toolchain), request_(request), source_(request.source) {}
+  Compilation(const Toolchain &toolchain, HostCache &cache, const CompileRequest &request)
+      : toolchain_(toolchain),
+        cache_(cache),
+        request_(request),
+        source_(request.source),
+        surroundings_(cache.surroundings(toolchain)) {}
 
-  std::filesystem::path run() {
+  std::shared_ptr<const HostLibrary> run() {
     if (source_.needs_preprocessor()) preprocess();
     const ScannedSource scanned = scan();
-    compile(scanned);
+    const RewrittenText rewritten(source_.flat(), scanned.edits);
+    const std::string text = translation_unit(scanned, rewritten);
+    Arguments arguments = language_arguments(toolchain_, request_.math_mode);
+    const Arguments code = code_arguments(request_.math_mode, scanned.has_threadgroup_variables);
+    arguments.insert(arguments.end(), code.begin(), code.end());
+    CacheKey key("library");
+    key.add("surroundings", surroundings_).add("arguments", arguments).add("text", text);
+    key.add("undefined constants", scanned.undefined_constants);
+    if (auto found = load_stored(key)) return found;
+    compile(scanned, rewritten, text, std::move(arguments));
     check_undefined_constants(scanned);
     check_stack_usage();
     link();
-    for (const char *name : {"kernel.cpp", "kernel.ii", "kernel.o", "kernel.su", "log"})
-      std::filesystem::remove(directory_.path() / name);
-    const std::filesystem::path library = directory_.path() / "kernel.so";
-    directory_.release();
+    auto library = std::make_shared<const HostLibrary>(path("kernel.so"));
+    if (is_cachable()) cache_.store_library(key, path("kernel.so"));
     return library;
   }
 
  private:
-  std::string path(const char *name) const { return (directory_.path() / name).string(); }
+  // Of the temporary directory, which is made when it is needed.
+  std::string path(const char *name) const {
+    if (!directory_) directory_.emplace();
+    return (directory_->path() / name).string();
+  }
+
+  // Asked anew after each run of the compiler: an upgrade may have come in between.
+  bool is_cachable() const { return !surroundings_.empty() && cache_.surroundings(toolchain_) == surroundings_; }
+
+  // As an earlier process stored it; null where there is nothing, or nothing that can be used.
+  std::shared_ptr<const HostLibrary> load_stored(const CacheKey &key) const {
+    if (surroundings_.empty()) return nullptr;
+    const std::string stored = cache_.find_library(key);
+    if (stored.empty()) return nullptr;
+    try {
+      return std::make_shared<const HostLibrary>(stored);
+    } catch (const EngineUnavailableError &) {
+      // Another process has just removed it, or the file system lets nothing be executed.
+      cache_.remove_library(key);
+      return nullptr;
+    }
+  }
 
   void preprocess() {
-    write_file(path("kernel.cpp"), source_.numbered_text());
     Arguments arguments = language_arguments(toolchain_, request_.math_mode);
     append(arguments, {"-E", "-DHELION_MSL_SCAN"});
+    CacheKey key("preprocessed");
+    key.add("surroundings", surroundings_).add("arguments", arguments).add("text", source_.numbered_text());
+    std::optional<std::string> output;
+    if (!surroundings_.empty()) output = cache_.find_preprocessed(key);
+    if (!output) {
+      const auto started = std::filesystem::file_time_type::clock::now();
+      output = run_preprocessor(std::move(arguments));
+      if (is_cachable()) cache_.store_preprocessed(key, source_.numbered_text(), *output, started);
+    }
+    source_.set_preprocessed(*output);
+  }
+
+  std::string run_preprocessor(Arguments arguments) const {
+    write_file(path("kernel.cpp"), source_.numbered_text());
     arguments.insert(arguments.end(), {"-o", path("kernel.ii"), path("kernel.cpp")});
     const ProcessResult result = run_process(arguments, path("log"));
     if (!result.succeeded() || !std::filesystem::exists(path("kernel.ii"))) {
@@ -157,8 +204,7 @@ class Compilation {
       const RewrittenText unchanged(source_.flat(), {});
       fail(result, parse_diagnostics(renamed(result.output), unchanged));
     }
-    source_.set_preprocessed(renamed(read_file(path("kernel.ii"))));
-    is_preprocessed_ = true;
+    return renamed(read_file(path("kernel.ii")));
   }
 
   // With the temporary path of the source replaced by the name that stands for it.
@@ -179,12 +225,9 @@ class Compilation {
     }
   }
 
-  void compile(const ScannedSource &scanned) {
-    const RewrittenText rewritten(source_.flat(), scanned.edits);
-    write_file(path("kernel.cpp"), translation_unit(scanned, rewritten));
-    Arguments arguments = language_arguments(toolchain_, request_.math_mode);
-    const Arguments code = code_arguments(request_.math_mode, scanned.has_threadgroup_variables);
-    arguments.insert(arguments.end(), code.begin(), code.end());
+  void compile(const ScannedSource &scanned, const RewrittenText &rewritten, const std::string &text,
+               Arguments arguments) const {
+    write_file(path("kernel.cpp"), text);
     arguments.insert(arguments.end(), {"-o", path("kernel.o"), path("kernel.cpp")});
     const ProcessResult result = run_process(arguments, path("log"));
     if (!result.succeeded() || !std::filesystem::exists(path("kernel.o"))) {
@@ -284,10 +327,11 @@ class Compilation {
   }
 
   const Toolchain &toolchain_;
+  HostCache &cache_;
   const CompileRequest &request_;
   MslSource source_;
-  TemporaryDirectory directory_;
-  bool is_preprocessed_ = false;
+  const std::string surroundings_;
+  mutable std::optional<TemporaryDirectory> directory_;
 };
 
 }  // namespace
@@ -300,15 +344,12 @@ std::string HostCompiler::description() {
   return toolchain_source().get()->description;
 }
 
-std::filesystem::path HostCompiler::compile(const CompileRequest &request) {
-  const std::shared_ptr<const Toolchain> toolchain = toolchain_source().get();
-  return Compilation(*toolchain, request).run();
-}
+HostCompiler::HostCompiler() : cache_(std::make_unique<HostCache>()) {}
+HostCompiler::~HostCompiler() = default;
 
-void HostCompiler::discard(const std::filesystem::path &shared_object) noexcept {
-  std::error_code ignored;
-  std::filesystem::remove(shared_object, ignored);
-  std::filesystem::remove(shared_object.parent_path(), ignored);
+std::shared_ptr<const HostLibrary> HostCompiler::compile(const CompileRequest &request) {
+  const std::shared_ptr<const Toolchain> toolchain = toolchain_source().get();
+  return Compilation(*toolchain, *cache_, request).run();
 }
 
 }  // namespace helion_msl

@@ -7,7 +7,7 @@
 
 namespace helion_msl {
 
-// A directory of this process alone, removed with all that is in it unless it is released.
+// A directory of this process alone, removed with all that is in it.
 class TemporaryDirectory {
  public:
   // Throws EngineUnavailableError where none can be made.
@@ -16,7 +16,6 @@ class TemporaryDirectory {
   TemporaryDirectory(const TemporaryDirectory &) = delete;
   TemporaryDirectory &operator=(const TemporaryDirectory &) = delete;
   const std::filesystem::path &path() const { return path_; }
-  void release() { path_.clear(); }
 
  private:
   std::filesystem::path path_;

@@ -77,7 +77,7 @@ class HostEngine final : public Engine {
     auto library = loaded_libraries().find(request);
     // A library may have only the kernel that was asked for when it was compiled.
     if (library == nullptr || !library->has_kernel(request.name)) {
-      library = load(compiler_.compile(request));
+      library = compiler_.compile(request);
       loaded_libraries().add(request, library);
     }
     return std::make_shared<HostKernel>(std::move(library), request.name);
@@ -103,15 +103,6 @@ class HostEngine final : public Engine {
   void commit() override {}
 
  private:
-  static std::shared_ptr<const HostLibrary> load(const std::filesystem::path &path) {
-    // A loaded library needs its file no more; neither does one that cannot be loaded.
-    struct Discard {
-      const std::filesystem::path &path;
-      ~Discard() { HostCompiler::discard(path); }
-    } discard{path};
-    return std::make_shared<HostLibrary>(path);
-  }
-
   static void launch(const CompiledKernel &kernel, std::span<const BoundArgument> arguments, void **addresses,
                      Dimensions grid, Dimensions threads) {
     for (std::size_t index = 0; index < arguments.size(); ++index) {

@@ -60,7 +60,7 @@ Pipeline load_pipeline(id<MTLDevice> device, MTLComputePipelineDescriptor *descr
 // Compiles the pipeline into an archive first, so that it is compiled once and not once for each.
 Pipeline build_pipeline(id<MTLDevice> device, MTLComputePipelineDescriptor *descriptor, DiskCache &archives,
                         const std::string &key, NSError **error) {
-  const auto archive = archives.directory().empty() ? Retained<id<MTLBinaryArchive>>() : open_archive(device, {});
+  const auto archive = archives.is_on() ? open_archive(device, {}) : Retained<id<MTLBinaryArchive>>();
   NSError *refusal = nil;
   const bool is_archived = archive && [archive.get() addComputePipelineFunctionsWithDescriptor:descriptor
                                                                                          error:&refusal];

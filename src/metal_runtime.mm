@@ -18,7 +18,6 @@
 namespace helion_msl {
 namespace {
 
-constexpr std::size_t archives_at_most = 512;
 constexpr NSUInteger placeholder_bytes = 256;  // the largest alignment of a buffer argument
 
 // Runs `body` on `queue` and passes its exception on: none may cross libdispatch's frames. Nothing is allocated.
@@ -77,11 +76,6 @@ CommandBufferMonitor &command_buffer_monitor() {
   return *monitor;
 }
 
-std::string metal_cache_directory() {
-  const std::string directory = cache_directory_from_environment();
-  return directory.empty() ? directory : directory + "/metal";
-}
-
 std::string from_environment(const char *name) {
   const char *value = std::getenv(name);
   return value == nullptr ? "" : value;
@@ -113,7 +107,7 @@ std::uint32_t commit_every_from_environment(std::uint32_t otherwise) {
 MetalEngine::MetalEngine()
     : torch_(find_available_torch()),
       monitor_(command_buffer_monitor()),
-      archives_(metal_cache_directory(), archives_at_most),
+      archives_(cache_directory_from_environment(), "metal", cache_limits_from_environment()),
       commit_every_(commit_every_from_environment(64)) {
   // Not current_stream(), which remembers a stream of this object: the constructor may yet throw.
   const at::mps::MPSStream *stream = torch_.current_stream();

@@ -24,6 +24,7 @@ Toolchain find_toolchain() {
     toolchain.linker = nb::cast<Strings>(found.attr("linker"));
     toolchain.include_directories = nb::cast<Strings>(found.attr("include_directories"));
     toolchain.description = nb::cast<std::string>(found.attr("description"));
+    toolchain.version = nb::cast<std::string>(found.attr("version"));
     return toolchain;
   } catch (nb::python_error &error) {
     throw EngineUnavailableError(nb::cast<std::string>(nb::str(error.value())));

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
 
 import helion_msl
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 def _device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_disk_cache() -> Iterator[None]:
+    """Leaves the user's cache alone, and the processes that tests start too."""
+    yield
+    shutil.rmtree(_CACHE, ignore_errors=True)
+
+
+# Before any engine is made, which reads it once.
+_CACHE = os.environ["HELION_MSL_CACHE_DIR"] = tempfile.mkdtemp(prefix="helion-msl-test-cache-")
 
 
 def pytest_report_header() -> str:

@@ -3,7 +3,7 @@ The native part of helion_msl: compiles Metal Shading Language and launches kern
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 
 class ArgumentInfo:
@@ -121,6 +121,18 @@ def clear_cache() -> None:
     """
     Forgets all compiled kernels; :class:`Kernel` objects and running launches keep theirs.
     """
+
+def disk_cache_find(kind: str, key: bytes) -> bytes | None: ...
+
+def disk_cache_store(kind: str, key: bytes, data: bytes) -> None: ...
+
+def disk_cache_remove(kind: str, key: bytes) -> None: ...
+
+def disk_cache_info() -> dict[str, Any]: ...
+
+def disk_cache_trim(max_bytes: int, max_age_seconds: int) -> tuple[int, int]: ...
+
+def disk_cache_clear() -> tuple[int, int]: ...
 
 def launch(msl: str, args: Sequence[object], grid: int | Sequence[int], block_dims: int | Sequence[int], *, name: str | None = None) -> None:
     """

@@ -11,10 +11,14 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from . import _C
 from .errors import EngineUnavailableError
 
 # The first one with arithmetic on __bf16 (Clang 17 release notes). Apple numbers its own differently.
 _OLDEST_CLANG = 17
+_CLANG_VERSION = re.compile(r"clang version (\d+)")
+# How executables begin: ELF, and Mach-O for one processor or for several (loader.h, fat.h).
+_PROGRAM_MAGIC = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 _REMEDY = "pip install ziglang, or set HELION_MSL_CLANG to the path of a clang"
 
 
@@ -26,12 +30,14 @@ class Toolchain(NamedTuple):
         linker: the command line that links a shared object, to be followed by ``-o``, the output and the inputs.
         include_directories: absolute paths: the MSL headers of this package, then torch's.
         description: what compiles, for people: ``"clang 22"``.
+        version: all that ``clang --version`` says, which goes into the keys of the disk cache.
     """
 
     clang: list[str]
     linker: list[str]
     include_directories: list[str]
     description: str
+    version: str
 
 
 def find_toolchain() -> Toolchain:
@@ -47,7 +53,8 @@ def find_toolchain() -> Toolchain:
         clang, linker = _xcode_clang()
     else:
         clang, linker = _zig_clang()
-    return Toolchain(clang, linker, _include_directories(), _version(clang))
+    version = _version(clang)
+    return Toolchain(clang, linker, _include_directories(), _describe(clang, version), version)
 
 
 def _chosen_clang(chosen: str) -> tuple[list[str], list[str]]:
@@ -98,18 +105,50 @@ def _include_directories() -> list[str]:
 
 
 def _version(clang: list[str]) -> str:
+    """Return what ``clang --version`` says, without asking a program that has answered before."""
+    key = _identity(clang)
+    known = _C.disk_cache_find("compilers", key) if key is not None else None
+    if known is not None:
+        return known.decode(errors="replace")
+    version = _ask_version(clang)
+    # Not where it was replaced meanwhile.
+    if key is not None and key == _identity(clang):
+        _C.disk_cache_store("compilers", key, version.encode())
+    return version
+
+
+def _identity(clang: list[str]) -> bytes | None:
+    """Return what a program's answer is kept under, or None for a script, which may run another one each time."""
+    path = Path(shutil.which(clang[0]) or clang[0])
+    try:
+        path = path.resolve(strict=True)
+        with path.open("rb") as program:
+            magic = program.read(4)
+        status = path.stat()
+    except OSError:
+        return None
+    if magic not in _PROGRAM_MAGIC:
+        return None
+    return "\n".join([str(path), str(status.st_size), str(status.st_mtime_ns), *clang]).encode()
+
+
+def _ask_version(clang: list[str]) -> str:
     try:
         asked = subprocess.run([*clang, "--version"], capture_output=True, text=True, check=False)
     except OSError as error:
         msg = f"{' '.join(clang)} does not run: {error}; {_REMEDY}"
         raise EngineUnavailableError(msg) from error
-    found = re.search(r"clang version (\d+)", asked.stdout)
-    if asked.returncode != 0 or found is None:
+    if asked.returncode != 0 or _CLANG_VERSION.search(asked.stdout) is None:
         said = (asked.stderr or asked.stdout).strip()
         msg = f"{' '.join(clang)} is no clang: `--version` answers {said[:200]!r}; {_REMEDY}"
         raise EngineUnavailableError(msg)
-    version = int(found.group(1))
-    if version < _OLDEST_CLANG and "Apple clang" not in asked.stdout:
-        msg = f"{' '.join(clang)} is clang {version}, but kernels need {_OLDEST_CLANG} or later; {_REMEDY}"
+    return asked.stdout
+
+
+def _describe(clang: list[str], version: str) -> str:
+    found = _CLANG_VERSION.search(version)
+    number = int(found.group(1)) if found is not None else 0
+    if number < _OLDEST_CLANG and "Apple clang" not in version:
+        msg = f"{' '.join(clang)} is clang {number}, but kernels need {_OLDEST_CLANG} or later; {_REMEDY}"
         raise EngineUnavailableError(msg)
-    return f"clang {version}"
+    return f"clang {number}"

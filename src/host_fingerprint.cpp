@@ -1,0 +1,161 @@
+#include "host_fingerprint.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <string_view>
+#include <system_error>
+
+#include "sha256.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+namespace helion_msl {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Size and time of change in nanoseconds; empty for what is no file.
+std::string state_of_file(const fs::path &path) {
+  struct stat status{};
+  if (stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return {};
+#if defined(__APPLE__)
+  const struct timespec &changed = status.st_mtimespec;
+#else
+  const struct timespec &changed = status.st_mtim;
+#endif
+  return std::to_string(status.st_size) + " " + std::to_string(changed.tv_sec) + "." + std::to_string(changed.tv_nsec);
+}
+
+fs::path find_program(const std::string &program) {
+  if (program.find('/') != std::string::npos) return program;
+  const char *path = getenv("PATH");
+  for (std::string_view left = path == nullptr ? "" : path; !left.empty();) {
+    const std::size_t end = std::min(left.find(':'), left.size());
+    const fs::path candidate = fs::path(left.substr(0, end)) / program;
+    if (access(candidate.c_str(), X_OK) == 0) return candidate;
+    left.remove_prefix(std::min(end + 1, left.size()));
+  }
+  return {};
+}
+
+std::vector<fs::path> files_below(const fs::path &directory) {
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (fs::recursive_directory_iterator each(directory, error), end; !error && each != end; each.increment(error)) {
+    std::error_code unreadable;
+    if (each->is_regular_file(unreadable)) files.push_back(each->path());
+  }
+  if (error) files.clear();
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+#if defined(__x86_64__)
+
+void append_leaf(std::string &text, unsigned leaf, unsigned subleaf) {
+  std::array<unsigned, 4> registers{};
+  __get_cpuid_count(leaf, subleaf, &registers[0], &registers[1], &registers[2], &registers[3]);
+  if (leaf == 1) {
+    registers[1] = 0;  // which core this is
+  }
+  std::array<char, 64> line;
+  std::snprintf(line.data(), line.size(), "%x.%x: %08x %08x %08x %08x\n", leaf, subleaf, registers[0], registers[1],
+                registers[2], registers[3]);
+  text += line.data();
+}
+
+// The leaves that clang's own detection of the processor reads: vendor, family and model, features, and the model's
+// name; and which registers the system saves (Intel 64 and IA-32 Architectures Software Developer's Manual, CPUID,
+// XGETBV).
+std::string read_processor() {
+  std::string text = "x86_64\n";
+  for (const unsigned leaf : {0x0u, 0x1u, 0x80000001u, 0x80000002u, 0x80000003u, 0x80000004u, 0x80000008u}) {
+    append_leaf(text, leaf, 0);
+  }
+  for (const unsigned subleaf : {0u, 1u}) append_leaf(text, 0x7, subleaf);
+  for (const unsigned leaf : {0x14u, 0x19u, 0x24u}) append_leaf(text, leaf, 0);
+  append_leaf(text, 0xd, 1);
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  constexpr unsigned osxsave = 1u << 27;
+  if (__get_cpuid(1, &a, &b, &c, &d) != 0 && (c & osxsave) != 0) {
+    unsigned low = 0, high = 0;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    text += "xcr0: " + std::to_string(low) + " " + std::to_string(high) + "\n";
+  }
+  return text;
+}
+
+#elif defined(__APPLE__)
+
+// Code is made for the oldest of them (host_compiler.cpp).
+std::string read_processor() {
+  return "apple silicon\n";
+}
+
+#else
+
+// What `-mcpu=native` goes by: the kinds of cores that /proc/cpuinfo lists, and what the kernel says they can do.
+std::string read_processor() {
+  std::ifstream file("/proc/cpuinfo");
+  std::set<std::string> lines;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("CPU ") || line.starts_with("Features")) lines.insert(line);
+  }
+  std::string text = std::to_string(getauxval(AT_HWCAP)) + " " + std::to_string(getauxval(AT_HWCAP2)) + "\n";
+  for (const std::string &line : lines) text += line + "\n";
+  return text;
+}
+
+#endif
+
+}  // namespace
+
+std::string program_fingerprint(const std::string &program) {
+  std::error_code error;
+  const fs::path path = fs::canonical(find_program(program), error);
+  if (error) return {};
+  const std::string state = state_of_file(path);
+  return state.empty() ? state : path.string() + " " + state;
+}
+
+std::string headers_fingerprint(const std::string &directory) {
+  // Reading them all takes longer than asking whether they have changed. Each thread remembers for itself, so that
+  // there is no lock that a fork could find held.
+  static thread_local std::string known_state;
+  static thread_local std::string known_contents;
+  const std::vector<fs::path> files = files_below(directory);
+  std::string state;
+  for (const fs::path &file : files) state += file.string() + " " + state_of_file(file) + "\n";
+  if (!known_contents.empty() && state == known_state) return known_contents;
+  Sha256 contents;
+  for (const fs::path &path : files) {
+    std::ifstream file(path, std::ios::binary);
+    const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    if (!file) return {};
+    contents.update(path.lexically_relative(directory).string() + " " + std::to_string(text.size()) + "\n" + text);
+  }
+  known_state = std::move(state);
+  known_contents = files.empty() ? std::string() : contents.finish();
+  return known_contents;
+}
+
+const std::string &processor_fingerprint() {
+  static const std::string text = read_processor();
+  return text;
+}
+
+}  // namespace helion_msl
