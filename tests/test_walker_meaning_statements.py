@@ -260,6 +260,80 @@ def test_else_of_loops_break_and_continue() -> None:
     check(loop_else, torch.tensor([5, 3, 7, 1], dtype=torch.int32), torch.zeros(8, 3, dtype=torch.int32), block_dims=8)
 
 
+TABLE = ((1, 0.5), (2, 0.25), (4, 2))
+
+
+def over_tuples(x, n, out):
+    i = ml.tid[0]
+    for factor, (bias) in TABLE:
+        out[i, 0] += x[i] * factor + bias
+    for a in (x[i], i, 3):
+        for b in (a, 1):
+            out[i, 1] += a * b
+    for index, offset in enumerate((5, 7)):
+        out[i, 2] += index * offset
+    for low, high in zip((1, 2), (30, 40)):  # noqa: B905
+        if x[i] == low:
+            continue
+        out[i, 3] += high
+    for v in reversed((1, 2, 3)):
+        out[i, 4] = out[i, 4] * 10 + v
+    for v in (3, 5, 8, 13):
+        if v == n:
+            break
+        if x[i] > v:
+            out[i, 5] += v
+            continue
+        out[i, 5] += 100
+    else:
+        out[i, 5] += 1000
+    k = -1
+    for k in (10, 20, 30):
+        if x[i] < k:
+            break
+    out[i, 6] = k
+    for k in ():
+        out[i, 6] = k
+    for v in (1, 2, 3):
+        if v == 2:
+            break
+        out[i, 7] = v
+
+
+@pytest.mark.parametrize("n", [3, 8, 99])
+def test_loops_over_tuples(n) -> None:
+    check(over_tuples, INTS[:15], n, torch.zeros(15, 8), block_dims=15)
+
+
+def returns_from_tuples(x, out):
+    i = ml.tid[0]
+    for v in (1, 5, 100):
+        for k in range(3):
+            if x[i] == v + k:
+                out[i] = v * 10 + k
+                return
+            if k > x[i]:
+                break
+    out[i] = -1
+
+
+def test_jumps_out_of_unrolled_loops() -> None:
+    check(returns_from_tuples, INTS[:15], torch.zeros(15, dtype=torch.int32), block_dims=15)
+
+
+def local_constants(x, out):
+    size = 4
+    shape = (size, 2)
+    shared = ml.threadgroup_array(shape, ml.float32)
+    shared[ml.tid[0], 1] = x[ml.tid[0]]
+    ml.barrier()
+    out[ml.tid[0]] = shared[size - 1 - ml.tid[0], shape[1] - 1]
+
+
+def test_names_of_constants_serve_as_sizes() -> None:
+    check(local_constants, torch.arange(4.0), torch.zeros(4), block_dims=4)
+
+
 def while_forever(x, out):
     n = x[ml.tid[0]]
     steps = 0

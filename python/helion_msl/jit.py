@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import ast
 import functools
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
 from . import _C, walker
 from ._walker.captured import captured
+from ._walker.explain import explain
 from ._walker.source import source_of_function
 from ._walker.types import BOOL, FLOAT32, INT32, INT64, ScalarType, TensorType
 from .errors import ArgumentError, TranslationError
+from .language import DType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -162,6 +165,21 @@ class MetalKernel:
         values = self._bind(args, keywords)
         return self._specialize(values, None if block_dims is None else _three(block_dims)).translation
 
+    def explain(self, *args: object, block_dims: BlockDims | None = None, **keywords: object) -> str:
+        """Return a report for people: Python and MSL side by side, the argument table, the threadgroup memory.
+
+        Args:
+            args: values of the parameters, as for a launch.
+            block_dims: threads of a threadgroup; None: any.
+            keywords: values by name.
+        """
+        values = self._bind(args, keywords)
+        dims = None if block_dims is None else _three(block_dims)
+        translation = self._specialize(values, dims).translation
+        assert self._source is not None
+        parameters = self._described_parameters(values)
+        return explain(self._source, translation, parameters, dims)
+
     # ---- Specialization --------------------------------------------------------------------------------------------
 
     def _bind(self, args: Sequence[object], keywords: dict[str, object] | None) -> Sequence[object]:
@@ -219,15 +237,15 @@ class MetalKernel:
         constants = set(_constant_parameters(source.definition, namespace, self._dialect))
         self._is_constant = tuple(name in constants for name in self._names)
 
+    def _described_parameters(self, values: Sequence[Any]) -> dict[str, object]:
+        """Return for each parameter its type, or the value that becomes part of the kernel."""
+        given = zip(self._names, values, self._is_constant or (), strict=True)
+        return {name: value if is_constant else _describe(name, value) for name, value, is_constant in given}
+
     def _translate(self, values: Sequence[Any], block_dims: tuple[int, int, int] | None) -> walker.Translation:
-        types: dict[str, walker.ArgumentType] = {}
-        constants: dict[str, Any] = {}
-        for name, value, is_constant in zip(self._names, values, self._is_constant or (), strict=True):
-            described = value if is_constant else _describe(name, value)
-            if isinstance(described, TensorType | ScalarType):
-                types[name] = described
-            else:
-                constants[name] = _constant(name, described)
+        described = self._described_parameters(values)
+        types = {name: value for name, value in described.items() if isinstance(value, TensorType | ScalarType)}
+        constants = {name: _constant(name, value) for name, value in described.items() if name not in types}
         assert self._source is not None
         return walker.translate(
             self._source,
@@ -308,11 +326,16 @@ def _constant_key(value: object) -> object:
 
 
 def _constant(name: str, value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int | float | str | FunctionType | DType | torch.dtype):
         return value
+    if isinstance(value, tuple):
+        return tuple(_constant(name, item) for item in value)
     if hasattr(value, "__index__") and not _is_tensor(value):
         return value.__index__()
-    raise ArgumentError(f"the constant `{name}` is a {type(value).__name__}; it must be a bool, an int or a float")
+    raise ArgumentError(
+        f"the constant `{name}` is a {type(value).__name__}; it must be a number, a type, a function, a string or a"
+        " tuple of these"
+    )
 
 
 def _constant_parameters(

@@ -17,6 +17,7 @@ from ._walker.parse_statements import StatementParser
 from ._walker.printer import print_kernel
 from ._walker.program import Program
 from ._walker.source import Source, source_of_function, source_of_text
+from ._walker.survey import survey
 from ._walker.types import ScalarType, TensorType
 
 if TYPE_CHECKING:
@@ -58,18 +59,20 @@ class Translation:
         msl: the source.
         name: the kernel's name in it.
         arguments: what the launch passes, in the order of the buffer indices.
+        threadgroup_memory: bytes of threadgroup memory that its arrays take.
     """
 
     msl: str
     name: str
     arguments: tuple[KernelArgument, ...]
+    threadgroup_memory: int = 0
 
 
 def translate(
     function: Callable[..., object] | ast.FunctionDef | Source | str,
     argument_types: Mapping[str, ArgumentType],
     *,
-    constants: Mapping[str, ir.Number | None] | None = None,
+    constants: Mapping[str, object] | None = None,
     namespace: Mapping[str, object] | None = None,
     block_dims: tuple[int, int, int] | None = None,
     dialect: Dialect | None = None,
@@ -81,7 +84,8 @@ def translate(
     Args:
         function: the function, its text, or its parsed definition.
         argument_types: the type of each parameter that the launch passes.
-        constants: values of the other parameters; they become part of the kernel.
+        constants: values of the other parameters; they become part of the kernel. Numbers, tuples of constants, types,
+            functions, strings and None.
         namespace: what global names of the source stand for; a function brings its own.
         block_dims: threads of a threadgroup in x, y and z, where every launch has the same.
         dialect: ``"helion"`` for what Helion's own Metal backend emits; None: decided by the names it uses.
@@ -98,9 +102,10 @@ def translate(
     if namespace is None:
         namespace = namespace_of(function) if callable(function) else {}
     parameters = _parameters(source, argument_types, constants or {})
-    is_helion = (dialect or dialect_of(source.definition, namespace)) == "helion"
+    surveyed = survey(source.definition)
+    is_helion = (dialect or _dialect_of_names(surveyed.names, namespace)) == "helion"
     parser_class = HelionParser if is_helion else StatementParser
-    variables = infer.Variables(source.definition, keeps_literals_weak=is_helion)
+    variables = infer.Variables(surveyed, keeps_literals_weak=is_helion)
     program = Program(function if callable(function) else None, source.definition.name)
 
     def one_pass() -> ir.Kernel:
@@ -112,7 +117,8 @@ def translate(
     if not line_directives:
         kernel.filename = None
     msl, kernel_name = print_kernel(kernel)
-    return Translation(msl, kernel_name, tuple(_described(argument) for argument in kernel.arguments))
+    memory = sum(array.type.size_in_bytes for array in kernel.threadgroup_arrays)
+    return Translation(msl, kernel_name, tuple(_described(argument) for argument in kernel.arguments), memory)
 
 
 def _described(argument: ir.Argument) -> KernelArgument:
@@ -131,14 +137,14 @@ def _source(function: Callable[..., object] | ast.FunctionDef | Source | str) ->
 
 
 def _parameters(
-    source: Source, argument_types: Mapping[str, ArgumentType], constants: Mapping[str, ir.Number | None]
-) -> dict[str, ArgumentType | ir.Number | None]:
+    source: Source, argument_types: Mapping[str, ArgumentType], constants: Mapping[str, object]
+) -> dict[str, object]:
     """Return what each parameter is, in the order of the definition."""
     arguments = source.definition.args
     for refused in (arguments.vararg, arguments.kwarg):
         if refused is not None:
             raise source.error(refused, "a kernel has a fixed number of parameters", "name every parameter")
-    found: dict[str, ArgumentType | ir.Number | None] = {}
+    found: dict[str, object] = {}
     for parameter in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
         if parameter.arg in argument_types:
             found[parameter.arg] = argument_types[parameter.arg]
@@ -166,7 +172,8 @@ def namespace_of(function: Callable[..., object]) -> dict[str, object]:
 
 def dialect_of(definition: ast.FunctionDef, namespace: Mapping[str, object]) -> Dialect:
     """Return the dialect of a function: Helion's uses names that nothing defines, such as ``tgid``."""
-    for node in ast.walk(definition):
-        if isinstance(node, ast.Name) and node.id in MARKERS and node.id not in namespace:
-            return "helion"
-    return "python"
+    return _dialect_of_names(survey(definition).names, namespace)
+
+
+def _dialect_of_names(names: set[str], namespace: Mapping[str, object]) -> Dialect:
+    return "helion" if any(name not in namespace for name in names & MARKERS) else "python"

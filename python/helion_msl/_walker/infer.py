@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from . import fold, ir
-from .survey import survey
 from .types import BOOL, ScalarType, join
 
 if TYPE_CHECKING:
     import ast
     from collections.abc import Callable
 
+    from .survey import Survey
     from .types import Type
 
 
@@ -34,8 +34,8 @@ class TypeConflictError(Exception):
 class Variables:
     """The local variables of one function, across the passes over it."""
 
-    def __init__(self, definition: ast.FunctionDef, keeps_literals_weak: bool) -> None:
-        self.survey = survey(definition)
+    def __init__(self, surveyed: Survey, keeps_literals_weak: bool) -> None:
+        self.survey = surveyed
         self.local_names = self.survey.assigned
         self.changed = False
         self.keeps_literals_weak = keeps_literals_weak
@@ -127,7 +127,7 @@ class Variables:
         if variable is None:
             variable = self._variables[name] = ir.Variable(name.replace(".", "_"), value.type, line)
             variable.is_non_negative = _is_known_non_negative(value)
-            variable.constant = value if isinstance(value, ir.Constant) and value.is_weak else None
+            variable.constant = _constant_of(value)
         else:
             self._widen(variable, value)
         variable.assignments += 1
@@ -147,11 +147,11 @@ class Variables:
         if variable.is_non_negative and not _is_known_non_negative(value):
             variable.is_non_negative = False
             self.changed = True
-        if variable.constant is not None and not (
-            isinstance(value, ir.Constant) and value.is_weak and value.value == variable.constant.value
-        ):
-            variable.constant = None
-            self.changed = True
+        if variable.constant is not None:
+            constant = _constant_of(value)
+            if constant is None or constant.value != variable.constant.value:
+                variable.constant = None
+                self.changed = True
 
     def pin(self, name: str, scalar: ScalarType, line: int) -> None:
         """Fix a variable's type by an annotation.
@@ -190,6 +190,13 @@ class Variables:
     def unshadow(self) -> None:
         """End the last :meth:`shadow`."""
         self._shadows.pop()
+
+
+def _constant_of(value: ir.Expression) -> ir.Constant | None:
+    """Return the literal that a value is, also where a variable holds it and nothing else."""
+    if isinstance(value, ir.Read):
+        return value.variable.constant
+    return value if isinstance(value, ir.Constant) and value.is_weak else None
 
 
 def _is_known_non_negative(value: ir.Expression) -> bool:

@@ -211,6 +211,25 @@ def _length(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
     raise parser.error(node, f"{values.describe(value)} has no length")
 
 
+def _sequence(parser: ExpressionParser, node: ast.Call, function: object) -> Value:
+    """Return ``enumerate``, ``zip`` or ``reversed`` of tuples."""
+    sides: list[tuple[Value, ...]] = []
+    for argument in node.args:
+        value = parser.value(argument)
+        if not isinstance(value, TupleValue):
+            raise parser.error(
+                argument, f"{values.describe(value)} is no tuple", "loop over a range, and read elements"
+            )
+        sides.append(value.items)
+    if any(keyword.arg != "strict" for keyword in node.keywords) or (function is not zip and len(sides) != 1):
+        raise parser.error(node, f"{getattr(function, '__name__', '')} takes tuples only", "")
+    if function is reversed:
+        return TupleValue(sides[0][::-1])
+    if function is enumerate:
+        return TupleValue(tuple(TupleValue((fold.integer(index), item)) for index, item in enumerate(sides[0])))
+    return TupleValue(tuple(TupleValue(items) for items in zip(*sides, strict=False)))
+
+
 def _logarithm(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
     if node.keywords or not 1 <= len(node.args) <= 2:
         raise parser.error(node, "math.log takes a number and at most a base")
@@ -267,6 +286,9 @@ _HANDLERS: dict[Any, Handler] = {
     math.trunc: _rounded("metal::trunc"),
     math.log: _logarithm,
     divmod: _divmod,
+    enumerate: lambda parser, node, _: _sequence(parser, node, enumerate),
+    zip: lambda parser, node, _: _sequence(parser, node, zip),
+    reversed: lambda parser, node, _: _sequence(parser, node, reversed),
     pow: _pow,
     len: _length,
     language_math.where: _where,

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import ast
 import builtins
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
+from ..language import DType
 from . import fold, ir, operators, values
 from .types import BOOL, INT32, INT64, ScalarType, TensorType, ThreadgroupArrayType, TupleType
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .source import Source
     from .values import Value
 
+_PLAIN_OBJECTS = (ModuleType, FunctionType, BuiltinFunctionType, type, DType)
 MAXIMUM_BUFFERS = 31  # Metal Feature Set Tables, "maximum number of entries in the buffer argument table"
 
 
@@ -187,8 +190,8 @@ class ParserBase:
 
     def outer_value(self, node: ast.AST, value: object) -> Value:
         """Return a global or a captured variable: numbers become constants, tensors are refused."""
-        from ..language import DType
-
+        if isinstance(value, _PLAIN_OBJECTS):
+            return values.PythonObject(value)
         if isinstance(value, bool | int | float):
             constant = fold.weak_constant(value, node.id if isinstance(node, ast.Name) else None)
             if constant is None:
@@ -200,7 +203,7 @@ class ParserBase:
             raise self.error(
                 node, f"a {type(value).__name__} outside the kernel cannot be read in it", "use a tuple of numbers"
             )
-        if not isinstance(value, DType) and hasattr(value, "__dlpack__"):
+        if hasattr(value, "__dlpack__"):
             raise self.error(node, "a tensor outside the kernel cannot be read in it", "pass it as an argument")
         return values.PythonObject(value)
 

@@ -100,14 +100,18 @@ class ValueParser(ParserBase):
 
     def constant_integer(self, node: ast.expr, what: str) -> int:
         """Return an integer that is known at translation."""
-        number = self.scalar(node)
+        return self.known_integer(node, self.value(node), what)
+
+    def known_integer(self, node: ast.expr, value: Value, what: str) -> int:
+        """Return a value as an integer that is known at translation; ``what`` names it in the error."""
+        number = self.as_scalar(node, value)
         if isinstance(number, ir.Constant) and isinstance(number.value, int):
             return int(number.value)
         if isinstance(number, ir.Read) and number.variable.constant is not None:
             # Its only value: were another one assigned, the pass would be repeated without it.
-            value = number.variable.constant.value
-            if isinstance(value, int):
-                return int(value)
+            constant = number.variable.constant.value
+            if isinstance(constant, int):
+                return int(constant)
         raise self.error(node, f"{what} must be known at translation", "use a literal or an ml.constexpr parameter")
 
     # ---- Literals, tuples, attributes ------------------------------------------------------------------------------

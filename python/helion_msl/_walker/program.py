@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import TranslationError
 from . import infer, ir
 from .source import Source, source_of_function
+from .survey import survey
 
 if TYPE_CHECKING:
     import ast
@@ -77,7 +78,7 @@ class Program:
         from ..walker import namespace_of
 
         source, namespace = _source(function), namespace_of(function)
-        variables = infer.Variables(source.definition, caller.variables.keeps_literals_weak)
+        variables = infer.Variables(survey(source.definition), caller.variables.keeps_literals_weak)
 
         def one_pass() -> ir.Function:
             parser = type(caller)(source, parameters, namespace, variables, caller.block_dims, self)

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_NAMELESS = frozenset({ast.Constant, ast.Pass, *ast.operator.__subclasses__(), *ast.cmpop.__subclasses__()})
 
 
 @dataclass(slots=True)
@@ -27,6 +33,8 @@ class Survey:
 
     Attributes:
         assigned: names assigned anywhere, which Python takes for local variables.
+        names: all names it uses.
+        changed_inside: names whose components it assigns, as in `v.x = 1`.
         loops: the loops, by the id of their node.
         owned: ids of the ``for`` loops whose variables nothing uses but loops over the same names. Such a loop may
             count in its target itself: that the variable survives the loop, and that the body may change it without
@@ -34,12 +42,14 @@ class Survey:
     """
 
     assigned: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+    changed_inside: set[str] = field(default_factory=set)
     loops: dict[int, Loop] = field(default_factory=dict)
     owned: set[int] = field(default_factory=set)
 
 
 def survey(definition: ast.FunctionDef) -> Survey:
-    """Walk a function once."""
+    """Walk a function's body once."""
     surveyor = _Surveyor()
     surveyor.statements(definition.body)
     found = surveyor.found
@@ -73,31 +83,39 @@ class _Surveyor:
             self.visit(statement)
 
     def visit(self, node: ast.AST) -> None:
-        if isinstance(node, ast.Name):
-            self._name(node)
-        elif isinstance(node, ast.For):
-            self._for(node)
-        elif isinstance(node, ast.While):
-            self.visit(node.test)
-            self._body(node, node.body)
-            self.statements(node.orelse)
-        elif isinstance(node, ast.Break | ast.Continue):
-            if self._inside:
-                loop = self._inside[-1]
-                loop.has_break = loop.has_break or isinstance(node, ast.Break)
-                loop.has_continue = loop.has_continue or isinstance(node, ast.Continue)
-        elif not isinstance(node, ast.Constant):
-            for name in node._fields:
-                child = getattr(node, name, None)
-                if isinstance(child, ast.AST):
-                    self.visit(child)
-                elif isinstance(child, list):
-                    for item in child:
-                        if isinstance(item, ast.AST):
-                            self.visit(item)
+        """Survey one node; a table finds the few classes that matter, for a survey looks at every node."""
+        kind = type(node)
+        if kind in _NAMELESS:
+            return
+        method = self._METHODS.get(kind)
+        if method is not None:
+            method(self, node)
+            return
+        for name in kind._fields:
+            child = getattr(node, name, None)
+            if isinstance(child, list):
+                for item in child:
+                    if isinstance(item, ast.AST):
+                        self.visit(item)
+            elif isinstance(child, ast.AST):
+                self.visit(child)
+
+    def _while(self, node: ast.While) -> None:
+        self.visit(node.test)
+        self._body(node, node.body)
+        self.statements(node.orelse)
+
+    def _break(self, _: ast.Break) -> None:
+        if self._inside:
+            self._inside[-1].has_break = True
+
+    def _continue(self, _: ast.Continue) -> None:
+        if self._inside:
+            self._inside[-1].has_continue = True
 
     def _name(self, node: ast.Name) -> None:
         name = node.id
+        self.found.names.add(name)
         if not isinstance(node.ctx, ast.Load):
             self.found.assigned.add(name)
             self.observed.add(name)
@@ -105,6 +123,13 @@ class _Surveyor:
                 loop.assigned.add(name)
         elif name not in self._counting:
             self.observed.add(name)
+
+    def _attribute(self, node: ast.Attribute) -> None:
+        if not isinstance(node.ctx, ast.Load) and isinstance(node.value, ast.Name):
+            self.found.changed_inside.add(node.value.id)
+            for loop in self._inside:
+                loop.assigned.add(node.value.id)
+        self.visit(node.value)
 
     def _for(self, node: ast.For) -> None:
         self.visit(node.iter)
@@ -129,3 +154,12 @@ class _Surveyor:
         self._inside.append(loop)
         self.statements(body)
         self._inside.pop()
+
+    _METHODS: ClassVar[dict[type, Callable[[_Surveyor, Any], None]]] = {
+        ast.Name: _name,
+        ast.Attribute: _attribute,
+        ast.For: _for,
+        ast.While: _while,
+        ast.Break: _break,
+        ast.Continue: _continue,
+    }

@@ -9,7 +9,7 @@ from .. import language
 from . import fold, ir, operators
 from .binding import bind, bind_numbers, scalar_type_of
 from .types import BOOL, FLOAT32, MAXIMUM_THREADGROUP_MEMORY, UINT32, VOID, ThreadgroupArrayType, promote
-from .values import PythonObject
+from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,13 +35,22 @@ POSITIONS: dict[int, ir.PositionKind] = {
 }
 
 
+def _shape(parser: ExpressionParser, node: ast.expr) -> tuple[int, ...]:
+    what = "the size of a threadgroup array"
+    if isinstance(node, ast.Tuple):
+        return tuple(parser.constant_integer(part, what) for part in node.elts)
+    value = parser.value(node)
+    if not isinstance(value, TupleValue):
+        return (parser.constant_integer(node, what),)
+    return tuple(parser.known_integer(node, item, what) for item in value.items)
+
+
 def _threadgroup_array(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
     bound = bind(parser, node, language.threadgroup_array)
     dtype = scalar_type_of(parser.value(bound["dtype"]))
     if dtype is None:
         raise parser.error(bound["dtype"], "the type of a threadgroup array is a scalar type", "write ml.float32")
-    parts = bound["shape"].elts if isinstance(bound["shape"], ast.Tuple) else [bound["shape"]]
-    shape = tuple(parser.constant_integer(part, "the size of a threadgroup array") for part in parts)
+    shape = _shape(parser, bound["shape"])
     if not shape or min(shape) <= 0:
         raise parser.error(bound["shape"], "a threadgroup array needs sizes above 0")
     kind = ThreadgroupArrayType(dtype, shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..types import BOOL
 from .nodes import (
@@ -30,55 +30,71 @@ from .nodes import (
     Return,
     Sequence,
     Store,
+    Symbol,
+    TensorReference,
+    ThreadgroupArrayReference,
     TupleExpression,
     Unary,
     While,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .nodes import Expression, Statement, Variable
 
 
+def _load_operands(node: Load) -> tuple[Expression, ...]:
+    masks = tuple(part for part in (node.mask, node.other) if part is not None)
+    return masks[:1] + node.element.indices + masks[1:]
+
+
+# A dictionary, because translating a kernel asks for the operands of thousands of nodes.
+_OPERANDS: dict[type, Callable[[Any], tuple[Expression, ...]]] = {
+    Binary: lambda node: (node.left, node.right),
+    Unary: lambda node: (node.operand,),
+    Cast: lambda node: (node.operand,),
+    Field: lambda node: (node.operand,),
+    Load: _load_operands,
+    AddressOf: lambda node: node.element.indices,
+    Call: lambda node: node.arguments,
+    FunctionCall: lambda node: node.arguments,
+    TupleExpression: lambda node: node.items,
+    Conditional: lambda node: (node.test, node.body, node.orelse),
+    Pointer: lambda node: (node.offset,),
+    AssignExpression: lambda node: (node.value,),
+    Sequence: lambda node: (node.first, node.second),
+}
+_LEAVES = frozenset({Constant, Read, ArgumentRead, Position, TensorReference, ThreadgroupArrayReference, Symbol})
+
+
 def operands(node: Expression) -> tuple[Expression, ...]:
     """Return the expressions that a node is made of, in the order in which Python evaluates them."""
-    match node:
-        case Binary():
-            return (node.left, node.right)
-        case Unary() | Cast() | Field():
-            return (node.operand,)
-        case Load():
-            masks = tuple(part for part in (node.mask, node.other) if part is not None)
-            return masks[:1] + node.element.indices + masks[1:]
-        case AddressOf():
-            return node.element.indices
-        case Call() | FunctionCall():
-            return node.arguments
-        case TupleExpression():
-            return node.items
-        case Conditional():
-            return (node.test, node.body, node.orelse)
-        case Pointer():
-            return (node.offset,)
-        case AssignExpression():
-            return (node.value,)
-        case Sequence():
-            return (node.first, node.second)
-        case _:
-            return ()
+    kind = type(node)
+    if kind in _LEAVES:
+        return ()
+    found = _OPERANDS.get(kind)
+    if found is None:
+        found = _OPERANDS[kind] = next(_OPERANDS[base] for base in kind.__mro__ if base in _OPERANDS)
+    return found(node)
 
 
-def walk(node: Expression) -> Iterator[Expression]:
-    """Yield a node and everything below it."""
-    yield node
-    for operand in operands(node):
-        yield from walk(operand)
+def walk(node: Expression) -> list[Expression]:
+    """Return a node and everything below it, in the order of the text."""
+    if type(node) in _LEAVES:
+        return [node]
+    found: list[Expression] = []
+    pending = [node]
+    while pending:
+        part = pending.pop()
+        found.append(part)
+        pending += reversed(operands(part))
+    return found
 
 
 def has_effect(node: Expression) -> bool:
     """Whether evaluating the expression twice, or not at all, would change what the program does."""
-    return any(
+    return type(node) not in _LEAVES and any(
         (isinstance(part, Call | FunctionCall) and part.has_effect) or isinstance(part, AssignExpression)
         for part in walk(node)
     )
@@ -86,7 +102,7 @@ def has_effect(node: Expression) -> bool:
 
 def is_ordered(node: Expression) -> bool:
     """Whether it matters when the expression is evaluated; keeping a value in a temporary does not count."""
-    return any(
+    return type(node) not in _LEAVES and any(
         (isinstance(part, Call | FunctionCall) and part.has_effect)
         or (isinstance(part, AssignExpression) and not part.variable.is_temporary)
         for part in walk(node)
@@ -100,7 +116,7 @@ def assigns(node: Expression, variable: Variable) -> bool:
 
 def reads_memory(node: Expression) -> bool:
     """Whether another statement may change the value of the expression though no variable changes."""
-    return any(
+    return type(node) not in _LEAVES and any(
         isinstance(part, Load)
         or (isinstance(part, Call | FunctionCall) and part.has_effect)
         or (isinstance(part, FunctionCall) and part.function.reads_memory)
