@@ -35,7 +35,7 @@ std::size_t page_size() {
 // compete for the same few lines of the first-level cache (its sets are chosen by the address within 4 KiB), so
 // neighbours start a few cache lines apart.
 std::size_t colour(std::size_t index) {
-  return index % 16 * 3 * 64;
+  return index % 21 * 3 * 64;
 }
 
 // Linux 6.13 marks guard pages inside a mapping; before that, and elsewhere, each one splits the mapping in two, of

@@ -1,7 +1,9 @@
 #include "host_threadgroup.h"
 
 #include <algorithm>
+#include <compare>
 #include <csetjmp>
+#include <functional>
 #include <new>
 #include <utility>
 
@@ -23,8 +25,6 @@ struct PlainLoop {
   std::jmp_buf leave;
   std::string message;
 };
-
-void combine_nothing(void *const *, helion_host_u32, helion_host_u32) {}
 
 // What runs on this OS thread: the threadgroup of a kernel with fibers, or the loop of a plain one.
 thread_local HELION_MSL_INITIAL_EXEC HostThreadgroup *current_threadgroup = nullptr;
@@ -98,6 +98,10 @@ void HostThreadgroup::abandon_fibers() {
 [[gnu::always_inline]] inline void HostThreadgroup::switch_to(std::uint32_t next) {
   const std::uint32_t previous = running_;
   running_ = next;
+  // Hundreds of stacks do not fit the first-level cache, and threads mostly run in their order.
+  const auto soon = reinterpret_cast<std::uintptr_t>(fibers_[(next + 2) % max_threads_per_threadgroup].stack_pointer);
+  __builtin_prefetch(reinterpret_cast<const void *>(soon));
+  __builtin_prefetch(reinterpret_cast<const void *>(soon + 64));
   switch_fiber(fibers_[previous], fibers_[next]);
 }
 
@@ -132,39 +136,38 @@ void HostThreadgroup::thread_main(void *start) {
   }
 }
 
-[[gnu::always_inline]] inline void HostThreadgroup::wait_with_priority(const void *site, void *operand,
-                                                                       helion_host_combine combine,
-                                                                       std::uint32_t priority) {
+[[gnu::always_inline]] inline void HostThreadgroup::wait_at_collective(const void *site, void *operand,
+                                                                       helion_host_combine combine) {
   Simdgroup &simdgroup = simdgroups_[running_ / simd_width];
   const std::uint32_t lane = running_ % simd_width;
   simdgroup.sites[lane] = site;
   simdgroup.operands[lane] = operand;
   simdgroup.combines[lane] = combine;
-  simdgroup.priorities[lane] = priority;
   simdgroup.at_collective |= 1u << lane;
   switch_to(next_thread(simdgroup));
 }
 
-// Lanes go on in the order of their scopes, innermost first, and in a scope those at an operation before those that
-// wait at its end or at the end of a turn: so all that are inside come there before anyone leaves.
-[[gnu::always_inline]] inline void HostThreadgroup::wait_at_collective(const void *site, void *operand,
-                                                                       helion_host_combine combine) {
-  const std::uint32_t depth = simdgroups_[running_ / simd_width].depths[running_ % simd_width];
-  wait_with_priority(site, operand, combine, 2 * depth + 1);
+[[gnu::always_inline]] inline void HostThreadgroup::begin_scope(const void *site) {
+  Simdgroup &simdgroup = simdgroups_[running_ / simd_width];
+  const std::uint32_t lane = running_ % simd_width;
+  const std::uint32_t depth = simdgroup.depths[lane]++;
+  if (depth == max_scope_depth) [[unlikely]]
+    fail("more than 32 ifs and loops with simdgroup operations are nested in each other; move some of them out");
+  // A library of kernels is much smaller than 4 GiB, so its places differ in as many bits, and their order is told by
+  // their distance from any of them.
+  const auto base = reinterpret_cast<std::uintptr_t>(kernel_->function);
+  const auto place = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(site) - base) ^ 0x80000000u;
+  simdgroup.progress[depth][lane] = std::uint64_t{place} << 32;
 }
 
-[[gnu::always_inline]] inline void HostThreadgroup::begin_scope() {
-  ++simdgroups_[running_ / simd_width].depths[running_ % simd_width];
+[[gnu::always_inline]] inline void HostThreadgroup::end_turn() {
+  Simdgroup &simdgroup = simdgroups_[running_ / simd_width];
+  const std::uint32_t lane = running_ % simd_width;
+  ++simdgroup.progress[simdgroup.depths[lane] - 1][lane];
 }
 
-[[gnu::always_inline]] inline void HostThreadgroup::end_turn(const void *site) {
-  const std::uint32_t depth = simdgroups_[running_ / simd_width].depths[running_ % simd_width];
-  wait_with_priority(site, nullptr, &combine_nothing, 2 * depth);
-}
-
-[[gnu::always_inline]] inline void HostThreadgroup::end_scope(const void *site) {
-  const std::uint32_t depth = --simdgroups_[running_ / simd_width].depths[running_ % simd_width];
-  wait_with_priority(site, nullptr, &combine_nothing, 2 * depth);
+[[gnu::always_inline]] inline void HostThreadgroup::end_scope() {
+  --simdgroups_[running_ / simd_width].depths[running_ % simd_width];
 }
 
 [[gnu::always_inline]] inline void HostThreadgroup::wait_at_threadgroup_barrier(const void *site) {
@@ -229,50 +232,68 @@ bool HostThreadgroup::resolve_simdgroup(Simdgroup &simdgroup) {
   return true;
 }
 
-// The lanes at the collective that goes first: the one of the highest priority, and of several (in the branches of an
-// `if`, or in what stands in no scope) the one that comes first in the program, by its address.
-[[gnu::always_inline]] inline std::uint32_t first_collective(const Simdgroup &simdgroup) {
-  const auto any = static_cast<std::uint32_t>(std::countr_zero(simdgroup.at_collective));
-  const void *first = simdgroup.sites[any];
-  if (simdgroup.at_collective == ~0u) {
-    bool together = true;
-    for (const void *site : simdgroup.sites) together &= site == first;
-    if (together) [[likely]]
-      return ~0u;
+template <class T>
+[[gnu::always_inline]] inline bool all_equal(const std::array<T, simd_width> &values) {
+  std::uintptr_t difference = 0;
+  for (const T value : values) difference |= std::uintptr_t(value) ^ std::uintptr_t(values[0]);
+  return difference == 0;
+}
+
+// Whether all 32 lanes wait at the same collective, in the same turns of all loops around it.
+[[gnu::always_inline]] inline bool all_together(const Simdgroup &simdgroup) {
+  if (simdgroup.at_collective != ~0u || !all_equal(simdgroup.sites) || !all_equal(simdgroup.depths)) return false;
+  for (std::uint32_t level = 0; level < simdgroup.depths[0]; ++level) {
+    if (!all_equal(simdgroup.progress[level])) return false;
   }
-  std::uint32_t priority = simdgroup.priorities[any];
+  return true;
+}
+
+// Orders two lanes at collectives by who has to go on first: a lane that is behind the other, in turns or in the
+// program, catches up, and one inside of a scope that the other has left, or not entered, comes out. Of lanes in the
+// same scopes (in the branches of an `if`, or in what stands in no scope) the lower address goes first. Equal lanes are
+// at the same collective together.
+std::strong_ordering order(const Simdgroup &simdgroup, std::uint32_t left, std::uint32_t right) {
+  const std::uint32_t left_depth = simdgroup.depths[left], right_depth = simdgroup.depths[right];
+  for (std::uint32_t level = 0; level < std::min(left_depth, right_depth); ++level) {
+    const auto order = simdgroup.progress[level][left] <=> simdgroup.progress[level][right];
+    if (order != 0) return order;
+  }
+  if (left_depth != right_depth) return right_depth <=> left_depth;
+  return std::compare_three_way()(simdgroup.sites[left], simdgroup.sites[right]);
+}
+
+// The lanes at the collective that goes first.
+std::uint32_t first_collective(const Simdgroup &simdgroup) {
+  auto first = static_cast<std::uint32_t>(std::countr_zero(simdgroup.at_collective));
   std::uint32_t active = 0;
   for (std::uint32_t lanes = simdgroup.at_collective; lanes != 0; lanes &= lanes - 1) {
     const auto lane = static_cast<std::uint32_t>(std::countr_zero(lanes));
-    const void *const site = simdgroup.sites[lane];
-    if (simdgroup.priorities[lane] > priority || (simdgroup.priorities[lane] == priority && site < first)) {
-      priority = simdgroup.priorities[lane];
-      first = site;
+    const auto lane_order = order(simdgroup, lane, first);
+    if (lane_order < 0) {
+      first = lane;
       active = 0;
     }
-    if (site == first && simdgroup.priorities[lane] == priority) active |= 1u << lane;
+    if (lane_order <= 0) active |= 1u << lane;
   }
   return active;
 }
 
 void HostThreadgroup::complete_collective(Simdgroup &simdgroup) {
-  const std::uint32_t active = first_collective(simdgroup);
-  const helion_host_combine combine = simdgroup.combines[static_cast<std::uint32_t>(std::countr_zero(active))];
-  const auto lane_count = static_cast<std::uint32_t>(std::popcount(simdgroup.lanes));
-  simdgroup.runnable = active;
-  if (active == simdgroup.at_collective) {
+  if (all_together(simdgroup)) [[likely]] {
     simdgroup.at_collective = 0;
-    combine(simdgroup.operands.data(), active, lane_count);
-    simdgroup.operands = {};
-    return;
+    simdgroup.runnable = ~0u;
+    return simdgroup.combines[0](simdgroup.operands.data(), ~0u, simd_width);
   }
+  const std::uint32_t active = first_collective(simdgroup);
   simdgroup.at_collective &= ~active;
+  simdgroup.runnable = active;
   std::array<void *, simd_width> operands{};
   for (std::uint32_t lanes = active; lanes != 0; lanes &= lanes - 1) {
     const auto lane = static_cast<std::uint32_t>(std::countr_zero(lanes));
-    operands[lane] = std::exchange(simdgroup.operands[lane], nullptr);
+    operands[lane] = simdgroup.operands[lane];
   }
-  combine(operands.data(), active, lane_count);
+  const helion_host_combine combine = simdgroup.combines[static_cast<std::uint32_t>(std::countr_zero(active))];
+  combine(operands.data(), active, static_cast<helion_host_u32>(std::popcount(simdgroup.lanes)));
 }
 
 // All live threads wait at threadgroup barriers. False when there are none, or when the barrier is not the same one.
@@ -357,15 +378,15 @@ void helion_host_simd_collective(void *operand, helion_host_combine combine) {
 }
 
 void helion_host_scope_begin() {
-  waiting_threadgroup().begin_scope();
+  waiting_threadgroup().begin_scope(__builtin_return_address(0));
 }
 
 void helion_host_scope_turn() {
-  waiting_threadgroup().end_turn(__builtin_return_address(0));
+  waiting_threadgroup().end_turn();
 }
 
 void helion_host_scope_end() {
-  waiting_threadgroup().end_scope(__builtin_return_address(0));
+  waiting_threadgroup().end_scope();
 }
 
 void helion_host_threadgroup_barrier(helion_host_u32) {

@@ -18,6 +18,9 @@ namespace helion_msl {
 
 inline constexpr std::uint32_t simd_width = HELION_HOST_SIMD_WIDTH;
 inline constexpr std::uint32_t max_threads_per_threadgroup = 1024;
+// Scopes (helion_host_scope_begin) that a lane can be in at once. MSL has no recursion, so this is a matter of how
+// deeply the source nests ifs and loops.
+inline constexpr std::uint32_t max_scope_depth = 32;
 
 // Sets of lanes below have bit i for lane i.
 struct alignas(64) Simdgroup {
@@ -30,12 +33,13 @@ struct alignas(64) Simdgroup {
   std::uint32_t at_threadgroup_barrier = 0;
   // Of lanes that wait: where the call returns to, which identifies the place in the program.
   std::array<const void *, simd_width> sites{};
-  // Scopes (helion_host_scope_begin) that each lane is in, and which of the lanes at collectives go first.
-  std::array<std::uint32_t, simd_width> depths{};
-  std::array<std::uint32_t, simd_width> priorities{};
-  // Of lanes at a collective; null for all others.
+  // Of lanes at a collective.
   std::array<void *, simd_width> operands{};
   std::array<helion_host_combine, simd_width> combines{};
+  // How many scopes each lane is in, and for each of them, outermost first, where in the program it begins (upper half)
+  // and how many turns the lane has made in it (lower half). The smaller of two such numbers is behind the other.
+  std::array<std::uint32_t, simd_width> depths{};
+  std::array<std::array<std::uint64_t, simd_width>, max_scope_depth> progress{};
 
   // Lanes that a barrier waits for.
   std::uint32_t live() const { return lanes & ~(left_early | ran_to_end); }
@@ -63,9 +67,9 @@ class HostThreadgroup {
 
   // What a kernel calls, on the fiber of the thread that calls it.
   void wait_at_collective(const void *site, void *operand, helion_host_combine combine);
-  void begin_scope();
-  void end_turn(const void *site);
-  void end_scope(const void *site);
+  void begin_scope(const void *site);
+  void end_turn();
+  void end_scope();
   void wait_at_threadgroup_barrier(const void *site);
   void wait_at_simdgroup_barrier(const void *site);
   [[noreturn]] void fail(const char *message);
@@ -90,7 +94,6 @@ class HostThreadgroup {
   };
 
   static void thread_main(void *start);
-  void wait_with_priority(const void *site, void *operand, helion_host_combine combine, std::uint32_t priority);
   void start_fibers(std::uint32_t count);
   void abandon_fibers();
   void switch_to(std::uint32_t next);

@@ -26,12 +26,6 @@ bool synchronizes(const Tokens &tokens, std::size_t at) {
   return tokens.is(at + 1, "<") && tokens.closing_angle(at + 1, tokens.size()) != no_token;
 }
 
-CallGraph::Waits waits_of(const Tokens &tokens, std::size_t at) {
-  const std::string_view word = tokens.text(at);
-  const bool is_collective = word.starts_with("simd_") || word.starts_with("quad_");
-  return {.in_collective = is_collective, .at_barrier = !is_collective};
-}
-
 // The names that a declaration of variables or an alias may introduce: identifiers at the end of a declarator.
 std::vector<std::string_view> declared_names(const Tokens &tokens, const Declaration &declaration) {
   constexpr std::array<std::string_view, 5> ends = {"=", ";", "[", ",", "{"};
@@ -68,7 +62,7 @@ CallGraph::Node CallGraph::read(TokenRange range) const {
     node.names.insert(tokens_.text(at));
     if (!synchronizes(tokens_, at)) continue;
     node.synchronizes = true;
-    node.waits.add(waits_of(tokens_, at));
+    node.waits_in_collective |= tokens_.text(at).starts_with("simd_") || tokens_.text(at).starts_with("quad_");
   }
   return node;
 }
@@ -98,38 +92,31 @@ CallGraph::Node CallGraph::reach(const std::vector<TokenRange> &roots) const {
   return reached;
 }
 
-bool CallGraph::Waits::add(const Waits &other) {
-  const Waits before = *this;
-  in_collective |= other.in_collective;
-  at_barrier |= other.at_barrier;
-  return in_collective != before.in_collective || at_barrier != before.at_barrier;
-}
-
-const std::map<std::string_view, CallGraph::Waits> &CallGraph::waits_by_name() const {
+const std::map<std::string_view, bool> &CallGraph::waits_by_name() const {
   if (waits_by_name_) return *waits_by_name_;
-  std::map<std::string_view, Waits> waits;
-  for (const auto &[name, node] : nodes_) waits[name].add(node.waits);
+  std::map<std::string_view, bool> waits;
+  for (const auto &[name, node] : nodes_) waits[name] |= node.waits_in_collective;
   for (bool has_changed = true; has_changed;) {
     has_changed = false;
     for (const auto &[name, node] : nodes_) {
-      Waits &own = waits[name];
-      for (const std::string_view mentioned : node.names) {
+      bool &own = waits[name];
+      if (own) continue;
+      own = std::any_of(node.names.begin(), node.names.end(), [&](std::string_view mentioned) {
         const auto found = waits.find(mentioned);
-        if (found != waits.end()) has_changed |= own.add(found->second);
-      }
+        return found != waits.end() && found->second;
+      });
+      has_changed |= own;
     }
   }
   return waits_by_name_.emplace(std::move(waits));
 }
 
-CallGraph::Waits CallGraph::waits(TokenRange range) const {
+bool CallGraph::waits_in_collective(TokenRange range) const {
   const Node node = read(range);
-  Waits waits = node.waits;
-  for (const std::string_view name : node.names) {
-    const auto found = waits_by_name().find(name);
-    if (found != waits_by_name().end()) waits.add(found->second);
-  }
-  return waits;
+  return node.waits_in_collective || std::any_of(node.names.begin(), node.names.end(), [this](std::string_view name) {
+           const auto found = waits_by_name().find(name);
+           return found != waits_by_name().end() && found->second;
+         });
 }
 
 }  // namespace helion_msl

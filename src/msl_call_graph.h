@@ -19,30 +19,24 @@ class CallGraph {
  public:
   CallGraph(const Tokens &tokens, const std::vector<Declaration> &declarations);
 
-  // What the lanes of a simdgroup may wait for.
-  struct Waits {
-    bool in_collective = false;  // a simd_ or quad_ function, in which the lanes that are there take part
-    bool at_barrier = false;     // an operation that all threads, or all lanes, have to reach
-
-    bool add(const Waits &other);  // whether that made a difference
-  };
   struct Node {
     std::set<std::string_view> names;  // that it mentions
     bool synchronizes = false;         // mentions an operation that threads wait in, or threadgroup memory
-    Waits waits;
+    bool waits_in_collective =
+        false;  // mentions a simd_ or quad_ function, in which the lanes that are there take part
   };
   // All that the tokens of `roots` mention, and all that is mentioned by what they name.
   Node reach(const std::vector<TokenRange> &roots) const;
-  // What the tokens of `range`, and all that is mentioned by what they name, may wait for.
-  Waits waits(TokenRange range) const;
+  // Whether the tokens of `range`, or any that is mentioned by what they name, are a simd_ or quad_ function.
+  bool waits_in_collective(TokenRange range) const;
 
  private:
   Node read(TokenRange range) const;
-  const std::map<std::string_view, Waits> &waits_by_name() const;
+  const std::map<std::string_view, bool> &waits_by_name() const;
 
   const Tokens &tokens_;
-  std::vector<std::pair<std::string_view, Node>> nodes_;                    // sorted by the name that they define
-  mutable std::optional<std::map<std::string_view, Waits>> waits_by_name_;  // made when it is first needed
+  std::vector<std::pair<std::string_view, Node>> nodes_;                   // sorted by the name that they define
+  mutable std::optional<std::map<std::string_view, bool>> waits_by_name_;  // made when it is first needed
   Node operators_;  // functions without a name of their own: any expression may call them
 };
 

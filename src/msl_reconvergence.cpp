@@ -53,9 +53,8 @@ class StatementReader {
     is_measuring_ = true;
     const std::size_t stop = (this->*reader)(at, end, false);
     is_measuring_ = false;
-    const CallGraph::Waits waits = calls_.waits({at, stop});
-    if (!waits.in_collective) return stop;
-    const bool is_marked = !waits.at_barrier && !tokens_.is(at + 1, "constexpr");
+    if (!calls_.waits_in_collective({at, stop})) return stop;
+    const bool is_marked = !tokens_.is(at + 1, "constexpr");
     if (is_marked) insert(before_pragmas(at), open_scope);
     (this->*reader)(at, end, is_marked);
     if (is_marked) insert(tokens_[stop - 1].end, " }");
@@ -109,7 +108,7 @@ void mark_reconvergence(const Tokens &tokens, const CallGraph &calls, const Decl
   }
   if (function.kind != DeclarationKind::function || function.body == no_token) return;
   const TokenRange body = {function.body, tokens.partner(function.body) + 1};
-  if (calls.waits(body).in_collective) StatementReader(tokens, calls, edits).read_block(function.body);
+  if (calls.waits_in_collective(body)) StatementReader(tokens, calls, edits).read_block(function.body);
 }
 
 }  // namespace helion_msl

@@ -12,8 +12,7 @@
 namespace helion_msl {
 
 // Puts a helion_host::reconvergence_scope around each selection and loop in a function's body that can reach a
-// simdgroup operation, and a helion_host::loop_turn around the body of each such loop. Statements that can reach a
-// threadgroup_barrier are left alone: Metal requires all threads to take the same way to it.
+// simdgroup operation, and a helion_host::loop_turn around the body of each such loop.
 void mark_reconvergence(const Tokens &tokens, const CallGraph &calls, const Declaration &function,
                         std::vector<Edit> &edits);
 

@@ -15,7 +15,7 @@ typedef unsigned int helion_host_u32;
 typedef unsigned long long helion_host_u64;
 
 // Changes whenever a layout below changes; a library with another number is not loaded.
-#define HELION_HOST_ABI_VERSION 4u
+#define HELION_HOST_ABI_VERSION 5u
 
 // Lanes of a simdgroup on every Apple GPU (Metal Feature Set Tables, "SIMD-group width").
 #define HELION_HOST_SIMD_WIDTH 32u
@@ -126,8 +126,9 @@ typedef void (*helion_host_combine)(void *const *operands, helion_host_u32 activ
 // Waits until the active set of this call is known (every lane of the simdgroup that has not finished waits
 // somewhere), runs `combine` once for all of the set, and returns in every one of its lanes.
 HELION_HOST_EXPORT void helion_host_simd_collective(void *operand, helion_host_combine combine);
-// An `if` or a loop that lanes may leave at different times is a scope. At its end, and at the end of each turn of a
-// loop, a lane waits for those that are still inside: they go on first. `begin` waits for nobody.
+// An `if` or a loop that lanes may leave at different times is a scope. Nobody waits at its end, or at the end of a
+// turn of a loop; but at the next operation a lane waits for those that are still inside, or in an earlier turn.
+// `begin` is told apart by the address that it returns to.
 HELION_HOST_EXPORT void helion_host_scope_begin(void);
 HELION_HOST_EXPORT void helion_host_scope_turn(void);
 HELION_HOST_EXPORT void helion_host_scope_end(void);

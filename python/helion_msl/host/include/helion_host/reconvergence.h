@@ -8,19 +8,16 @@
 namespace helion_host {
 
 struct reconvergence_scope {
-  HELION_MSL_FUNC reconvergence_scope() { helion_host_scope_begin(); }
-  HELION_MSL_FUNC ~reconvergence_scope() {
+  HELION_MSL_FUNC reconvergence_scope() {
     HELION_HOST_ONE_CALL_SITE();
-    helion_host_scope_end();
+    helion_host_scope_begin();
   }
+  HELION_MSL_FUNC ~reconvergence_scope() { helion_host_scope_end(); }
 };
 
 struct loop_turn {
   HELION_MSL_FUNC loop_turn() {}
-  HELION_MSL_FUNC ~loop_turn() {
-    HELION_HOST_ONE_CALL_SITE();
-    helion_host_scope_turn();
-  }
+  HELION_MSL_FUNC ~loop_turn() { helion_host_scope_turn(); }
 };
 
 }  // namespace helion_host
