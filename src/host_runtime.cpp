@@ -6,7 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <tuple>
+#include <variant>
 #include <vector>
 
 #include "engine.h"
@@ -44,12 +44,22 @@ class LoadedLibraries {
   void unlock() { mutex_.unlock(); }
 
  private:
-  using Key = std::tuple<std::string, MathMode, Constants>;
-
-  static Key key_of(const CompileRequest &request) { return {request.source, request.math_mode, request.constants}; }
+  // Constants by their bytes: a NaN is neither less than a number nor greater, and would put a map out of order.
+  static std::string key_of(const CompileRequest &request) {
+    std::string key = request.source;
+    key += '\0';
+    key += request.math_mode == MathMode::fast ? 'f' : 's';
+    for (const auto &[name, value] : request.constants) {
+      key += name;
+      key += '\0';
+      key += static_cast<char>(value.index());
+      std::visit([&](auto number) { key.append(reinterpret_cast<const char *>(&number), sizeof(number)); }, value);
+    }
+    return key;
+  }
 
   std::mutex mutex_;
-  std::map<Key, std::weak_ptr<const HostLibrary>> libraries_;
+  std::map<std::string, std::weak_ptr<const HostLibrary>> libraries_;
 };
 
 LoadedLibraries &loaded_libraries() {

@@ -395,6 +395,12 @@ std::vector<std::string> template_parameter_names(const Tokens &tokens, TokenRan
       if (tokens.is(at, "<")) {
         const std::size_t close = tokens.closing_angle(at, part.end);
         if (close != no_token) at = close;
+      } else if (tokens.is(at, "(") && (tokens.is(at + 1, "*") || tokens.is(at + 1, "&"))) {
+        // `void (*f)(int)`: what stands in the parentheses of the declarator.
+        const std::size_t declared = tokens.partner(at) - 1;
+        name = tokens.is_identifier(declared) ? tokens.text(declared) : "";
+        words = 2;
+        break;
       } else if (tokens.is(at, "...")) {
         is_pack = true;
       } else if (tokens.is_identifier(at)) {

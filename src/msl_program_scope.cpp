@@ -136,7 +136,7 @@ class OverloadFilter {
       if (declaration.name == no_token) continue;
       const bool is_constructor = !record.empty() && tokens_.is(declaration.name, record);
       if (is_constructor) erase_constructor_qualifiers(declaration);
-      if (declaration.body == no_token) continue;
+      if (declaration.body == no_token && !is_defaulted(declaration)) continue;
       const auto [known, is_new] = first.try_emplace(signature(declaration, is_constructor), &declaration);
       if (!is_new) {
         drop(*known->second, declaration);
@@ -147,6 +147,13 @@ class OverloadFilter {
   }
 
  private:
+  // `S(const device S &) = default;`, or deleted.
+  bool is_defaulted(const Declaration &declaration) const {
+    const std::size_t at = declaration.header.end;
+    return declaration.kind == DeclarationKind::function && tokens_.is(at, "=") &&
+           (tokens_.is(at + 1, "default") || tokens_.is(at + 1, "delete"));
+  }
+
   // `S() constant {}` makes an object in constant memory. Elsewhere `constant` stands for const, which no constructor
   // takes.
   void erase_constructor_qualifiers(const Declaration &declaration) {
@@ -178,7 +185,7 @@ class OverloadFilter {
 
   // What follows the signature: initializers or bases, and the body.
   std::string definition(const Declaration &declaration) const {
-    return erased(tokens_, declaration.header.end, tokens_.partner(declaration.body) + 1);
+    return erased(tokens_, declaration.header.end, declaration.range.end);
   }
 
   const Tokens &tokens_;

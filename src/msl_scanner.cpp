@@ -8,6 +8,7 @@
 #include "msl_call_graph.h"
 #include "msl_declarations.h"
 #include "msl_kernels.h"
+#include "msl_operators.h"
 #include "msl_reconvergence.h"
 #include "msl_rewrite.h"
 #include "msl_tokens.h"
@@ -57,6 +58,9 @@ class Scanner {
     mark_reconvergence_of_lanes();
     for (const Entry &entry : entries_) insert(entry);
     result_.head = swizzle_macros(tokens_) + word_macros(tokens_);
+    if (rewrite_integer_operators(tokens_, declarations_, result_.edits)) {
+      result_.head += "#define HELION_MSL_USES_metal_rules\n";
+    }
     result_.tail = tail();
     return std::move(result_);
   }
@@ -215,8 +219,11 @@ class Scanner {
         // A parameter without a name gets one, so that it can be passed on.
         const std::string name = "helion_host_parameter_" + std::to_string(index);
         std::size_t at = parts[index].begin;
-        while (at < parts[index].end && !tokens_.is(at, "=")) ++at;
-        const std::size_t offset = tokens_[at - 1].end;
+        while (at < parts[index].end && !tokens_.is(at, "=") && !(tokens_.is(at, "*") && tokens_.is(at + 1, ")"))) {
+          ++at;
+        }
+        // `void (*)(int)` is named inside its parentheses.
+        const std::size_t offset = tokens_[tokens_.is(at, "*") ? at : at - 1].end;
         result_.edits.push_back({offset, offset, " " + name});
         arguments.push_back(name);
       } else {

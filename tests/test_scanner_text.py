@@ -22,7 +22,7 @@ raw_string = text.map(lambda t: 'R"x(' + t.replace(')x"', "") + '\n)x"')
 character = st.sampled_from(["'a'", "'\\''", "'\"'", "'{'", "'\\\\'", "u8'x'"])
 number = st.sampled_from(["0", "1'000", "0x1bf", "1.5f", "1e+3", "0b1", "3ul", ".5", "0x1p-3f"])
 word = st.sampled_from(["a", "returning", "threadgroup_size", "kernels", "x_double", "L", "R", "u8"])
-operator = st.sampled_from(["+", ">>", "<", "->", "::", "&&", ",", "=", ">=", "<<=", "?", ":"])
+operator = st.sampled_from(["+", "> >", "<", "->", "::", "&&", ",", "=", ">=", "|=", "?", ":"])
 leaf = st.one_of(line_comment, block_comment, string, raw_string, character, number, word, operator)
 
 

@@ -90,7 +90,7 @@ namespace metal_types {
   constexpr R operator op(A a, B b) {                                                              \
     return static_cast<R>(helion_host::bfloat_operand<R>(a) op helion_host::bfloat_operand<R>(b)); \
   }                                                                                                \
-  template <class B>                                                                               \
+  template <class B, class = typename helion_host::bfloat_operation<bfloat, B>::type>              \
   constexpr bfloat &operator op## = (bfloat & a, B b) {                                            \
     return a = static_cast<bfloat>(a op b);                                                        \
   }

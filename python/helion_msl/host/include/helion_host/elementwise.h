@@ -73,6 +73,13 @@ struct floating_call<A> {
 };
 template <class... A>
 using floating_call_t = typename floating_call<A...>::type;
+// Of a function with one argument. An integer converts to the float of the plain function, as it does in Metal, where a
+// program's own template for integers is the better match.
+template <class A>
+struct single_floating_call : floating_call<A> {};
+template <class A>
+  requires(class_of<A> == scalar_class::integer)
+struct single_floating_call<A> {};
 
 // ---- The type of an integer call ----------------------------------------------------------------------------------
 
@@ -184,13 +191,13 @@ using with_element_t = typename with_element<V, T>::type;
 // Families of functions. `scalar` is a function of float for the floating ones and a template over the element type
 // for the others. The most common types have plain functions, which win over templates that a program defines under the
 // same name, as all of Metal's do.
-#define HELION_MSL_FLOATING_1(name, scalar)                     \
-  HELION_MSL_FUNC constexpr float name(float x) {               \
-    return scalar(x);                                           \
-  }                                                             \
-  template <class A, class R = helion_host::floating_call_t<A>> \
-  HELION_MSL_FUNC constexpr R name(const A &x) {                \
-    return helion_host::map<R, scalar>(R(x));                   \
+#define HELION_MSL_FLOATING_1(name, scalar)                                         \
+  HELION_MSL_FUNC constexpr float name(float x) {                                   \
+    return scalar(x);                                                               \
+  }                                                                                 \
+  template <class A, class R = typename helion_host::single_floating_call<A>::type> \
+  HELION_MSL_FUNC constexpr R name(const A &x) {                                    \
+    return helion_host::map<R, scalar>(R(x));                                       \
   }
 #define HELION_MSL_FLOATING_2(name, scalar)                                 \
   HELION_MSL_FUNC constexpr float name(float x, float y) {                  \

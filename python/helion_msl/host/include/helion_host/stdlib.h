@@ -8,6 +8,11 @@
 #include "base.h"
 #include "synchronization.h"
 
+// Operators that the scanner has rewritten.
+#if defined(HELION_MSL_USES_metal_rules)
+#include "integer_operators.h"
+#endif
+
 // Functions that mathematics and integers share.
 #if !defined(HELION_MSL_SELECTS) || defined(HELION_MSL_USES_abs) || defined(HELION_MSL_USES_clamp) ||            \
     defined(HELION_MSL_USES_max) || defined(HELION_MSL_USES_max3) || defined(HELION_MSL_USES_median3) ||         \
@@ -172,7 +177,7 @@
     defined(HELION_MSL_USES_make_integer_sequence) || defined(HELION_MSL_USES_index_sequence) ||                \
     defined(HELION_MSL_USES_make_index_sequence) || defined(HELION_MSL_USES_index_sequence_for) ||              \
     defined(HELION_MSL_USES_array) || defined(HELION_MSL_USES_array_ref) || defined(HELION_MSL_USES_uniform) || \
-    defined(HELION_MSL_USES_make_uniform)
+    defined(HELION_MSL_USES_make_uniform) || defined(HELION_MSL_USES_initializer_list)
 #include "utility.h"
 #endif
 
@@ -227,12 +232,14 @@
 #include "logging.h"
 #endif
 
-#if defined(HELION_MSL_USES_texture1d) || defined(HELION_MSL_USES_texture1d_array) ||     \
-    defined(HELION_MSL_USES_texture2d) || defined(HELION_MSL_USES_texture2d_array) ||     \
-    defined(HELION_MSL_USES_texture2d_ms) || defined(HELION_MSL_USES_texture3d) ||        \
-    defined(HELION_MSL_USES_texturecube) || defined(HELION_MSL_USES_texturecube_array) || \
-    defined(HELION_MSL_USES_texture_buffer) || defined(HELION_MSL_USES_depth2d) ||        \
-    defined(HELION_MSL_USES_depth2d_array) || defined(HELION_MSL_USES_depthcube) ||       \
+#if defined(HELION_MSL_USES_texture1d) || defined(HELION_MSL_USES_texture1d_array) ||        \
+    defined(HELION_MSL_USES_texture2d) || defined(HELION_MSL_USES_texture2d_array) ||        \
+    defined(HELION_MSL_USES_texture2d_ms) || defined(HELION_MSL_USES_texture3d) ||           \
+    defined(HELION_MSL_USES_texture2d_ms_array) || defined(HELION_MSL_USES_depth2d_ms) ||    \
+    defined(HELION_MSL_USES_depth2d_ms_array) || defined(HELION_MSL_USES_depthcube_array) || \
+    defined(HELION_MSL_USES_texturecube) || defined(HELION_MSL_USES_texturecube_array) ||    \
+    defined(HELION_MSL_USES_texture_buffer) || defined(HELION_MSL_USES_depth2d) ||           \
+    defined(HELION_MSL_USES_depth2d_array) || defined(HELION_MSL_USES_depthcube) ||          \
     defined(HELION_MSL_USES_sampler) || defined(HELION_MSL_USES_visible_function_table)
 #include "unavailable.h"
 #endif

@@ -3,7 +3,27 @@
 
 #include "scalar.h"
 
+// The class that the compiler makes of a braced list; it looks for the name in std, with a pointer and a length.
+namespace std {
+template <class T>
+class initializer_list {
+ public:
+  using value_type = T;
+  constexpr initializer_list() = default;
+  constexpr unsigned long size() const { return size_; }
+  // Programs made for Metal keep it in a pointer that is not const.
+  T *begin() const { return const_cast<T *>(begin_); }
+  T *end() const { return begin() + size_; }
+
+ private:
+  const T *begin_ = nullptr;
+  unsigned long size_ = 0;
+};
+}  // namespace std
+
 namespace metal {
+
+using std::initializer_list;
 
 template <class T>
 HELION_MSL_FUNC constexpr T &&forward(remove_reference_t<T> &value) noexcept {

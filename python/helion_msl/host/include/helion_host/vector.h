@@ -214,6 +214,25 @@ HELION_MSL_FUNC constexpr void put_swizzle(V &v, const W &value) {
 
 }  // namespace helion_host
 
+// Objects in volatile memory, which `coherent` buffers are. Templates: an assignment operator of its own would take
+// away that a vector is trivially copyable, and so would a constructor.
+#if defined(HELION_MSL_USES_volatile) || !defined(HELION_MSL_SELECTS)
+#define HELION_MSL_VOLATILE_MEMBERS(V)                \
+  template <class U>                                  \
+    requires(__is_same(U, V))                         \
+  constexpr V(const volatile U &v) : V(convert(v)) {} \
+  template <class U>                                  \
+    requires(__is_same(U, V))                         \
+  constexpr void operator=(const U &v) volatile {     \
+    this->x = v.x;                                    \
+    this->y = v.y;                                    \
+    if constexpr (N > 2) this->z = v.z;               \
+    if constexpr (N > 3) this->w = v.w;               \
+  }
+#else
+#define HELION_MSL_VOLATILE_MEMBERS(V)
+#endif
+
 namespace metal_types {
 
 template <class T, int N>
@@ -226,6 +245,7 @@ struct vec : components<T, N, false> {
   explicit constexpr vec(const vec<U, N> &v) : vec(convert(v)) {}
   template <class U>
   explicit(!__is_same(T, U)) constexpr vec(const packed_vec<U, N> &v) : vec(convert(v)) {}
+  HELION_MSL_VOLATILE_MEMBERS(vec)
   HELION_MSL_VECTOR_MEMBERS
 
  private:
@@ -251,6 +271,7 @@ struct packed_vec : components<T, N, true> {
   template <class U>
     requires(!__is_same(T, U))
   explicit constexpr packed_vec(const packed_vec<U, N> &v) : packed_vec(convert(v)) {}
+  HELION_MSL_VOLATILE_MEMBERS(packed_vec)
   HELION_MSL_VECTOR_MEMBERS
 
  private:
@@ -269,3 +290,4 @@ struct packed_vec : components<T, N, true> {
 }  // namespace metal_types
 
 #undef HELION_MSL_VECTOR_MEMBERS
+#undef HELION_MSL_VOLATILE_MEMBERS

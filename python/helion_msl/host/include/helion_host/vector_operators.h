@@ -2,6 +2,7 @@
 #pragma once
 
 #include "elementwise.h"
+#include "integer_arithmetic.h"
 
 namespace helion_host {
 
@@ -54,12 +55,6 @@ using unpacked_t = metal::vec<element_t<A>, vector_size<A>>;
 template <class V>
 using comparison_t = metal::vec<bool, vector_size<V>>;
 
-// Metal takes a shift count modulo the width of the shifted type.
-template <class T>
-HELION_MSL_FUNC constexpr int shift_count(T count) {
-  return static_cast<int>(count) & static_cast<int>(sizeof(T) * 8 - 1);
-}
-
 }  // namespace helion_host
 
 namespace helion_host {
@@ -73,13 +68,11 @@ namespace helion_host {
 HELION_MSL_OPERATION(add, T, a + b)
 HELION_MSL_OPERATION(subtract, T, a - b)
 HELION_MSL_OPERATION(multiply, T, a *b)
-HELION_MSL_OPERATION(quotient, T, a / b)
-HELION_MSL_OPERATION(remainder, T, a % b)
 HELION_MSL_OPERATION(bit_and, T, a &b)
 HELION_MSL_OPERATION(bit_or, T, a | b)
 HELION_MSL_OPERATION(bit_xor, T, a ^ b)
-HELION_MSL_OPERATION(shift_left, T, a << shift_count(b))
-HELION_MSL_OPERATION(shift_right, T, a >> shift_count(b))
+HELION_MSL_OPERATION(shift_left, T, a << shift_count<T>(b))
+HELION_MSL_OPERATION(shift_right, T, a >> shift_count<T>(b))
 HELION_MSL_OPERATION(equal, bool, a == b)
 HELION_MSL_OPERATION(not_equal, bool, a != b)
 HELION_MSL_OPERATION(less, bool, a < b)
