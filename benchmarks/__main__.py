@@ -7,13 +7,16 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import first_launch, launch_overhead, throughput
+from benchmarks import first_launch, launch_overhead, matmul, row_softmax, synchronization, throughput
 from benchmarks.measure import machine, write_json
 
 BENCHMARKS = {
     "launch_overhead": launch_overhead.run,
     "first_launch": first_launch.run,
     "throughput": throughput.run,
+    "synchronization": synchronization.run,
+    "row_softmax": row_softmax.run,
+    "matmul": matmul.run,
 }
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds that one call takes: the least and the median of the rounds."""
+    """Seconds that one call, or one operation, takes: the least and the median of the rounds."""
 
     minimum: float
     median: float
@@ -53,6 +53,7 @@ def compare(
     *,
     yardstick: str,
     calls: int = 1,
+    operations: int = 1,
     rounds: int = 15,
     before_round: Callable[[], object] | None = None,
 ) -> Comparison:
@@ -63,6 +64,7 @@ def compare(
         candidates: name to the function to time, called without arguments.
         yardstick: the candidate that the ratios refer to.
         calls: calls in one timed round; the round's time is divided by it.
+        operations: what one call does so many times, and what the timings are for.
         rounds: rounds of each candidate, after one that is not counted.
         before_round: runs before each round, outside the timed part.
     """
@@ -77,7 +79,7 @@ def compare(
                 start = time.perf_counter()
                 for _ in range(calls):
                     function()
-                elapsed = (time.perf_counter() - start) / calls
+                elapsed = (time.perf_counter() - start) / (calls * operations)
                 if round_number > 0:
                     samples[name].append(elapsed)
     finally:
@@ -114,7 +116,8 @@ def _duration(seconds: float) -> str:
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if seconds >= scale:
             return f"{seconds / scale:9.2f} {unit:>2}"
-    return f"{seconds / 1e-9:9.0f} ns"
+    nanoseconds = seconds / 1e-9
+    return f"{nanoseconds:9.0f} ns" if nanoseconds >= 100 else f"{nanoseconds:9.2f} ns"
 
 
 def _processor_name() -> str:

@@ -377,6 +377,10 @@ void helion_host_simd_collective(void *operand, helion_host_combine combine) {
   waiting_threadgroup().wait_at_collective(__builtin_return_address(0), operand, combine);
 }
 
+helion_host_u32 helion_host_lane_index() {
+  return waiting_threadgroup().lane_index();
+}
+
 void helion_host_scope_begin() {
   waiting_threadgroup().begin_scope(__builtin_return_address(0));
 }

@@ -15,7 +15,7 @@ typedef unsigned int helion_host_u32;
 typedef unsigned long long helion_host_u64;
 
 // Changes whenever a layout below changes; a library with another number is not loaded.
-#define HELION_HOST_ABI_VERSION 5u
+#define HELION_HOST_ABI_VERSION 6u
 
 // Lanes of a simdgroup on every Apple GPU (Metal Feature Set Tables, "SIMD-group width").
 #define HELION_HOST_SIMD_WIDTH 32u
@@ -126,6 +126,8 @@ typedef void (*helion_host_combine)(void *const *operands, helion_host_u32 activ
 // Waits until the active set of this call is known (every lane of the simdgroup that has not finished waits
 // somewhere), runs `combine` once for all of the set, and returns in every one of its lanes.
 HELION_HOST_EXPORT void helion_host_simd_collective(void *operand, helion_host_combine combine);
+// The lane of the simdgroup that calls.
+HELION_HOST_EXTERN_C __attribute__((visibility("default"), const)) helion_host_u32 helion_host_lane_index(void);
 // An `if` or a loop that lanes may leave at different times is a scope. Nobody waits at its end, or at the end of a
 // turn of a loop; but at the next operation a lane waits for those that are still inside, or in an earlier turn.
 // `begin` is told apart by the address that it returns to.

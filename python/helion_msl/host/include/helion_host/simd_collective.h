@@ -52,18 +52,16 @@ HELION_MSL_FUNC void collective(Operand &operand) {
   });
 }
 
-inline void find_lane(lanes<uint32> all) {
-  for (uint32 lane = 0; lane < simd_width; ++lane) {
-    if (all.has(lane)) {
-      all[lane] = lane;
-    }
-  }
-}
-// The lane of the calling thread.
+// The lane of the calling thread. Waits for nobody.
 HELION_MSL_FUNC uint32 lane_index() {
-  uint32 lane = 0;
-  collective<find_lane>(lane);
-  return lane;
+  return helion_host_lane_index();
+}
+
+inline void do_nothing(lanes<uint32>) {}
+// Returns when all active lanes have come here.
+HELION_MSL_FUNC void wait_for_active_lanes() {
+  uint32 nothing;
+  collective<do_nothing>(nothing);
 }
 
 // ---- Reductions over the whole active set or over each quad -------------------------------------------------------

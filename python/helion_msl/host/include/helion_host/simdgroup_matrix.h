@@ -106,6 +106,8 @@ HELION_MSL_FUNC void simdgroup_load(simdgroup_matrix<T, Cols, Rows> &d, const vo
 template <class T, int Cols, int Rows>
 HELION_MSL_FUNC void simdgroup_store(simdgroup_matrix<T, Cols, Rows> a, volatile T *dst, ulong elements_per_row = Cols,
                                      ulong2 matrix_origin = 0, bool transpose_matrix = false) {
+  // All lanes have read before any writes here, and have written before any reads again, as on the GPU.
+  helion_host::wait_for_active_lanes();
   const helion_host::matrix_place place = helion_host::place_of_lane(helion_host::lane_index());
   for (uint i = 0; i < 2; ++i) {
     const ulong row = transpose_matrix ? place.column + i : place.row;
@@ -113,6 +115,7 @@ HELION_MSL_FUNC void simdgroup_store(simdgroup_matrix<T, Cols, Rows> a, volatile
     const_cast<T *>(dst)[(matrix_origin.y + row) * elements_per_row + matrix_origin.x + column] =
         a.thread_elements()[i];
   }
+  helion_host::wait_for_active_lanes();
 }
 
 template <class D, class A, class B, class C>
