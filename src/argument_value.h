@@ -11,7 +11,7 @@
 
 namespace helion_msl {
 
-// A tensor's memory and type. Borrows the memory from the Python object.
+// A tensor's memory, type and shape. Borrows everything from the Python object.
 struct TensorView {
   void *data = nullptr;  // cpu: address of the first byte of the allocation or of the tensor; mps: id<MTLBuffer>
   std::uint64_t byte_offset = 0;    // from `data` to the first element
@@ -21,6 +21,9 @@ struct TensorView {
   DeviceKind device = DeviceKind::cpu;
   bool is_read_only = false;  // the producer forbids writing
   bool is_copy = false;       // the producer made a copy for this export: writes would be lost
+  std::int32_t dimension_count = 0;
+  const std::int64_t *shape = nullptr;
+  const std::int64_t *strides = nullptr;  // in elements; null means contiguous
 };
 
 // A Python integer of any size.

@@ -9,8 +9,11 @@
 #include "disk_cache_bindings.h"
 #include "engines.h"
 #include "errors.h"
+#include "kernel_dispatcher.h"
+#include "kernel_object.h"
 #include "launcher.h"
 #include "msl_scanner.h"
+#include "null_engine.h"
 #include "python_arguments.h"
 #include "python_errors.h"
 #include "toolchain_bridge.h"
@@ -20,14 +23,6 @@ using namespace nb::literals;
 
 namespace helion_msl {
 namespace {
-
-struct Kernel {
-  Engine *engine;
-  std::shared_ptr<const CompiledKernel> compiled;
-  std::string source;
-
-  const KernelInfo &info() const { return compiled->info(); }
-};
 
 DeviceKind read_device(nb::handle device) {
   if (device.is_none()) return default_device();
@@ -92,7 +87,7 @@ Constants read_constants(nb::handle mapping) {
   return constants;
 }
 
-Kernel compile(nb::handle source, nb::handle name, nb::handle device, nb::handle math_mode, nb::handle constants) {
+nb::object compile(nb::handle source, nb::handle name, nb::handle device, nb::handle math_mode, nb::handle constants) {
   KernelKey key{read_device(device), {}};
   key.request.source = text_of(source.ptr(), "msl");
   if (!name.is_none()) key.request.name = text_of(name.ptr(), "name");
@@ -100,36 +95,7 @@ Kernel compile(nb::handle source, nb::handle name, nb::handle device, nb::handle
   key.request.constants = read_constants(constants);
   Engine &engine = engine_for(key.device);
   std::shared_ptr<const CompiledKernel> compiled = find_kernel(key, engine);
-  return {&engine, std::move(compiled), std::move(key.request.source)};
-}
-
-nb::tuple argument_table(const Kernel &kernel) {
-  nb::list table;
-  for (const ArgumentInfo &argument : kernel.info().arguments) table.append(argument);
-  return nb::tuple(table);
-}
-
-nb::object required_threads(const Kernel &kernel) {
-  const auto &required = kernel.info().required_threads_per_threadgroup;
-  if (required[0] == 0) return nb::none();
-  return nb::make_tuple(required[0], required[1], required[2]);
-}
-
-std::string describe(const Kernel &kernel) {
-  std::string text = "<helion_msl.Kernel '";
-  text += kernel.info().name;
-  text += "' on ";
-  text += device_name(kernel.engine->device());
-  text += " (";
-  const char *separator = "";
-  for (const ArgumentInfo &argument : kernel.info().arguments) {
-    text += separator;
-    text += declared_type(argument);
-    text += " ";
-    text += argument.name;
-    separator = ", ";
-  }
-  return text + ")>";
+  return nb::steal(make_kernel_object({&engine, std::move(compiled), std::move(key.request.source)}));
 }
 
 void synchronize(nb::handle device) {
@@ -182,43 +148,6 @@ void bind_argument_info(nb::module_ &m) {
       });
 }
 
-void bind_kernel(nb::module_ &m) {
-  nb::class_<Kernel>(m, "Kernel",
-                     "A compiled kernel, bound to its pipeline: immutable, and callable from several threads.\n\n"
-                     "Made by :func:`compile`. Calling it launches without looking anything up.")
-      .def(
-          "__call__",
-          [](const Kernel &kernel, nb::handle args, nb::handle grid, nb::handle block_dims) {
-            launch_kernel(*kernel.engine, *kernel.compiled, args.ptr(), grid.ptr(), block_dims.ptr());
-          },
-          "args"_a.none(), "grid"_a.none(), "block_dims"_a.none(),
-          nb::sig("def __call__(self, args: collections.abc.Sequence[object], grid: int | "
-                  "collections.abc.Sequence[int], block_dims: int | collections.abc.Sequence[int]) -> None"),
-          "Launches the kernel; the parameters and errors are those of :func:`launch`.")
-      .def_prop_ro(
-          "name", [](const Kernel &k) { return k.info().name; }, "Name of the kernel function.")
-      .def_prop_ro(
-          "device", [](const Kernel &k) { return device_name(k.engine->device()); }, "``\"mps\"`` or ``\"cpu\"``.")
-      .def_prop_ro(
-          "source", [](const Kernel &k) { return k.source; }, "The MSL that it was compiled from.")
-      .def_prop_ro("arguments", argument_table, nb::sig("def arguments(self) -> tuple[ArgumentInfo, ...]"),
-                   "What the kernel declares, ascending by buffer index: the order of the arguments of a launch.")
-      .def_prop_ro(
-          "max_total_threads_per_threadgroup",
-          [](const Kernel &k) { return k.info().max_total_threads_per_threadgroup; },
-          "Most threads that a threadgroup of this kernel can have.")
-      .def_prop_ro("required_threads_per_threadgroup", required_threads,
-                   nb::sig("def required_threads_per_threadgroup(self) -> tuple[int, int, int] | None"),
-                   "The only ``block_dims`` that the kernel allows, or None.")
-      .def_prop_ro(
-          "thread_execution_width", [](const Kernel &k) { return k.info().thread_execution_width; },
-          "Lanes of a simdgroup.")
-      .def_prop_ro(
-          "static_threadgroup_memory", [](const Kernel &k) { return k.info().static_threadgroup_memory; },
-          "Bytes of threadgroup memory that the kernel declares.")
-      .def("__repr__", describe);
-}
-
 void bind_cache(nb::module_ &m) {
   nb::class_<CacheStatistics>(m, "CacheInfo", "State of the in-memory cache of compiled kernels.")
       .def_ro("hits", &CacheStatistics::hits, "Look-ups that found a kernel.")
@@ -262,6 +191,9 @@ Raises:
     KernelError: the kernel failed; on the GPU, raised by a later :func:`synchronize`.
     EngineUnavailableError: there is no compiler or no GPU to run it.)";
 
+// `with _C._NullEngine():`
+struct NullEngine {};
+
 constexpr const char *compile_doc =
     R"(Compiles a kernel, or finds it in the cache.
 
@@ -290,7 +222,8 @@ NB_MODULE(_C, m) {
   register_error_translator();
   register_toolchain_finder();
   bind_argument_info(m);
-  bind_kernel(m);
+  bind_kernel(m.ptr());
+  bind_kernel_dispatcher(m.ptr());
   bind_cache(m);
   bind_disk_cache(m);
   m.def(
@@ -320,5 +253,12 @@ NB_MODULE(_C, m) {
         "What runs kernels on ``device``: ``\"metal: Apple M3\"``, ``\"host: clang 22, 2 threads\"``.\n\nRaises:\n    "
         "EngineUnavailableError: there is no compiler or no device.");
   m.def("_read_tensor", read_tensor, "tensor"_a);
+  nb::class_<NullEngine>(
+      m, "_NullEngine",
+      "For benchmarks: while one is entered, the launches of kernels that were looked up or compiled "
+      "meanwhile are dropped instead of reaching their engine.")
+      .def(nb::init<>())
+      .def("__enter__", [](NullEngine &) { begin_null_engine(); })
+      .def("__exit__", [](NullEngine &, nb::args) { end_null_engine(); }, nb::arg("exception"));
   m.def("_rewrite_msl", rewrite_msl, "msl"_a);
 }

@@ -1,11 +1,12 @@
 #include "engines.h"
 
 #include "errors.h"
+#include "null_engine.h"
 
 namespace helion_msl {
 
 Engine &engine_for(DeviceKind device) {
-  return device == DeviceKind::mps ? metal_engine() : host_engine();
+  return engine_or_null(device == DeviceKind::mps ? metal_engine() : host_engine());
 }
 
 DeviceKind default_device() {

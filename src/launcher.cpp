@@ -19,21 +19,6 @@ void release(void *object) {
   Py_DECREF(static_cast<PyObject *>(object));
 }
 
-void launch(Engine &engine, const CompiledKernel &kernel, PythonArguments &arguments, Dimensions grid,
-            Dimensions threads) {
-  const KernelInfo &info = kernel.info();
-  check_dispatch_size(info, grid, threads);
-  ArgumentArray<BoundArgument> bound(info.arguments.size());
-  ArgumentArray<std::uint64_t> scalars(info.arguments.size());
-  bind_arguments(info, engine.device(), arguments.values(), bound.span(), scalars.span());
-  if (engine.launch_is_long(kernel, grid, threads)) {
-    const nb::gil_scoped_release no_gil;
-    engine.launch(kernel, bound.span(), grid, threads);
-  } else {
-    engine.launch(kernel, bound.span(), grid, threads);
-  }
-}
-
 // The kernel of a source whose str object has been seen before, or of an equal text, or a new one.
 KernelCache::Kernel kernel_of_source(PyObject *source, PyObject *name, DeviceKind device, Engine &engine) {
   const bool has_name = name != Py_None;
@@ -64,6 +49,21 @@ KernelCache::Kernel find_kernel(const KernelKey &key, Engine &engine) {
   return cache.find_or_compile(key, engine);
 }
 
+void launch_values(Engine &engine, const CompiledKernel &kernel, std::span<const ArgumentValue> values, Dimensions grid,
+                   Dimensions threads) {
+  const KernelInfo &info = kernel.info();
+  check_dispatch_size(info, grid, threads);
+  ArgumentArray<BoundArgument> bound(info.arguments.size());
+  ArgumentArray<std::uint64_t> scalars(info.arguments.size());
+  bind_arguments(info, engine.device(), values, bound.span(), scalars.span());
+  if (engine.launch_is_long(kernel, grid, threads)) {
+    const nb::gil_scoped_release no_gil;
+    engine.launch(kernel, bound.span(), grid, threads);
+  } else {
+    engine.launch(kernel, bound.span(), grid, threads);
+  }
+}
+
 void launch_source(PyObject *source, PyObject *arguments, PyObject *grid, PyObject *block_dims, PyObject *name) {
   const Dimensions threadgroups = read_dimensions(grid, "grid");
   const Dimensions threads = read_dimensions(block_dims, "block_dims");
@@ -72,7 +72,7 @@ void launch_source(PyObject *source, PyObject *arguments, PyObject *grid, PyObje
   const DeviceKind device = of_tensors ? *of_tensors : default_device();
   Engine &engine = engine_for(device);
   const KernelCache::Kernel kernel = kernel_of_source(source, name, device, engine);
-  launch(engine, *kernel, values, threadgroups, threads);
+  launch_values(engine, *kernel, values.values(), threadgroups, threads);
 }
 
 void launch_kernel(Engine &engine, const CompiledKernel &kernel, PyObject *arguments, PyObject *grid,
@@ -80,7 +80,7 @@ void launch_kernel(Engine &engine, const CompiledKernel &kernel, PyObject *argum
   const Dimensions threadgroups = read_dimensions(grid, "grid");
   const Dimensions threads = read_dimensions(block_dims, "block_dims");
   PythonArguments values(arguments);
-  launch(engine, kernel, values, threadgroups, threads);
+  launch_values(engine, kernel, values.values(), threadgroups, threads);
 }
 
 std::string_view text_of(PyObject *object, std::string_view parameter) {

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <string_view>
 
+#include "argument_value.h"
 #include "engine.h"
 #include "kernel_cache.h"
 
@@ -15,6 +18,10 @@ KernelCache &kernel_cache();
 
 // Compiles or finds a kernel. Called with the GIL, which is released while a compiler runs.
 KernelCache::Kernel find_kernel(const KernelKey &key, Engine &engine);
+
+// Checks and launches what has been read. The GIL is held, and is released around long launches.
+void launch_values(Engine &engine, const CompiledKernel &kernel, std::span<const ArgumentValue> values, Dimensions grid,
+                   Dimensions threads);
 
 // `_C.launch`: `source` and `name` are str objects, `name` may be None.
 void launch_source(PyObject *source, PyObject *arguments, PyObject *grid, PyObject *block_dims, PyObject *name);

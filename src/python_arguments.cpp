@@ -116,7 +116,7 @@ bool read_number(PyObject *object, ArgumentValue &value) {
 
 }  // namespace
 
-void read_argument(PyObject *object, std::size_t position, ArgumentValue &value, ExportedTensors &exported) {
+bool read_plain_argument(PyObject *object, std::size_t position, ArgumentValue &value) {
   if (PyBool_Check(object)) {
     value.kind = ArgumentValue::Kind::boolean;
     value.boolean = object == Py_True;
@@ -126,15 +126,26 @@ void read_argument(PyObject *object, std::size_t position, ArgumentValue &value,
   } else if (PyFloat_Check(object)) {
     value.kind = ArgumentValue::Kind::real;
     value.real = PyFloat_AsDouble(object);
-  } else if (PyBytes_Check(object)) {
+  } else {
+    value.tensor = {};
+    if (!read_exchange_tensor(object, position, value.tensor)) return false;
+    value.kind = ArgumentValue::Kind::tensor;
+  }
+  return true;
+}
+
+void read_argument(PyObject *object, std::size_t position, ArgumentValue &value, ExportedTensors &exported) {
+  if (PyBytes_Check(object)) {
     value.kind = ArgumentValue::Kind::bytes;
     value.bytes = {reinterpret_cast<const std::byte *>(PyBytes_AsString(object)),
                    static_cast<std::size_t>(PyBytes_Size(object))};
-  } else if (value.tensor = {}; read_exchange_tensor(object, position, value.tensor) ||
-                                read_exported_tensor(object, position, value.tensor, exported)) {
-    value.kind = ArgumentValue::Kind::tensor;
-  } else if (!read_number(object, value)) {
-    refuse_kind(object, position);
+  } else if (!read_plain_argument(object, position, value)) {
+    value.tensor = {};
+    if (read_exported_tensor(object, position, value.tensor, exported)) {
+      value.kind = ArgumentValue::Kind::tensor;
+    } else if (!read_number(object, value)) {
+      refuse_kind(object, position);
+    }
   }
 }
 

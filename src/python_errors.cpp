@@ -2,6 +2,9 @@
 
 #include <nanobind/nanobind.h>
 
+#include <exception>
+#include <new>
+
 #include "errors.h"
 
 namespace nb = nanobind;
@@ -21,6 +24,7 @@ void set_error(const char *class_name, const char *message) {
   }
 }
 
+// Rethrows what is no error of this package.
 void translate(const std::exception_ptr &exception, void *) {
   try {
     std::rethrow_exception(exception);
@@ -45,6 +49,23 @@ void translate(const std::exception_ptr &exception, void *) {
 
 void register_error_translator() {
   nb::register_exception_translator(translate);
+}
+
+void set_current_exception() noexcept {
+  try {
+    translate(std::current_exception(), nullptr);
+  } catch (nb::python_error &error) {
+    error.restore();
+  } catch (const nb::builtin_exception &error) {
+    const bool is_type_error = error.type() == nb::exception_type::type_error;
+    PyErr_SetString(is_type_error ? PyExc_TypeError : PyExc_ValueError, error.what());
+  } catch (const std::bad_alloc &) {
+    PyErr_NoMemory();
+  } catch (const std::exception &error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
+  } catch (...) {
+    PyErr_SetString(PyExc_SystemError, "an exception of an unknown C++ type");
+  }
 }
 
 }  // namespace helion_msl

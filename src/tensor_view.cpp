@@ -3,9 +3,12 @@
 #include <nanobind/nanobind.h>
 
 #include <array>
+#include <atomic>
+#include <memory>
 #include <string>
 
 #include "argument_binding.h"
+#include "call_arguments.h"
 #include "errors.h"
 
 namespace nb = nanobind;
@@ -61,6 +64,9 @@ void describe(std::size_t position, PyObject *object, const dlpack::Tensor &tens
   view.dtype = tensor.dtype;
   view.is_read_only = false;
   view.is_copy = false;
+  view.dimension_count = tensor.ndim;
+  view.shape = tensor.shape;
+  view.strides = tensor.strides;
   std::uint64_t count = 1;
   std::uint64_t last = 0;  // index of the last element in memory, from the first
   for (std::int32_t i = 0; i < tensor.ndim; ++i) {
@@ -83,14 +89,25 @@ void describe(std::size_t position, PyObject *object, const dlpack::Tensor &tens
   }
 }
 
-bool call_predicate(PyObject *object, const char *method) {
-  return nb::cast<bool>(nb::borrow(object).attr(method)());
+// A new reference to what the method returns. `name` is interned, so that neither it nor a bound method is made anew.
+nb::object call_method(PyObject *object, PyObject *name) {
+  PyObject *result = PyObject_VectorcallMethod(name, &object, 1, nullptr);
+  if (result == nullptr) throw nb::python_error();
+  return nb::steal(result);
 }
+
+// What a tensor's type says about all of its tensors.
+struct TensorType {
+  PyTypeObject *type = nullptr;
+  const dlpack::ExchangeApi *api = nullptr;
+  bool has_lazy_views = false;  // torch's; another library's tensors have no such flags
+};
 
 // torch keeps a conjugation or a negation as a flag on the tensor, and the exchange table exports the memory as if
 // the flag were not there. Only complex tensors can be conjugated. A negated tensor is a view of an imaginary part,
 // whose elements lie between the real ones, so a real tensor with adjacent elements need not be asked.
-void refuse_lazy_views(std::size_t position, PyObject *object, const dlpack::Tensor &tensor) {
+void refuse_lazy_views(std::size_t position, PyObject *object, const TensorType &type, const dlpack::Tensor &tensor) {
+  if (!type.has_lazy_views) return;
   const bool is_complex = tensor.dtype.code == dlpack::code_complex;
   if (!is_complex) {
     if (tensor.dtype.code != dlpack::code_float) return;
@@ -98,13 +115,13 @@ void refuse_lazy_views(std::size_t position, PyObject *object, const dlpack::Ten
       if (tensor.strides[i] == 1 && tensor.shape[i] > 1) return;
     }
   }
-  // Another library's tensor has no such flags.
-  if (!PyObject_HasAttrString(reinterpret_cast<PyObject *>(Py_TYPE(object)), "resolve_conj")) return;
-  if (is_complex && call_predicate(object, "is_conj")) {
+  static PyObject *const is_conj = interned("is_conj");
+  static PyObject *const is_neg = interned("is_neg");
+  if (is_complex && nb::cast<bool>(call_method(object, is_conj))) {
     throw ArgumentError(label(position, object) +
                         " is a lazily conjugated view, whose memory is not conjugated; pass x.resolve_conj()");
   }
-  if (call_predicate(object, "is_neg")) {
+  if (nb::cast<bool>(call_method(object, is_neg))) {
     throw ArgumentError(label(position, object) +
                         " is a lazily negated view, whose memory is not negated; pass x.resolve_neg()");
   }
@@ -121,24 +138,31 @@ const dlpack::ExchangeApi *find_exchange_api(PyTypeObject *type) {
   return api != nullptr && api->dltensor_from_py_object_no_sync != nullptr ? api : nullptr;
 }
 
-// The tables of the types seen last. DLPack lets a consumer keep them by exact type; the reference to the type keeps
-// its address from being used again.
-const dlpack::ExchangeApi *exchange_api(PyTypeObject *type) {
-  struct Entry {
-    PyTypeObject *type = nullptr;
-    const dlpack::ExchangeApi *api = nullptr;
-  };
-  static std::array<Entry, 16> entries;
-  Entry &entry = entries[(reinterpret_cast<std::uintptr_t>(type) >> 4) % entries.size()];
-  if (entry.type == type) return entry.api;
-  const dlpack::ExchangeApi *api = find_exchange_api(type);
-  if (api != nullptr) {
-    // The old type's last reference may go here and run Python code, which may come back to this entry: store first.
-    nb::object previous = nb::steal(reinterpret_cast<PyObject *>(entry.type));
-    Py_INCREF(reinterpret_cast<PyObject *>(type));
-    entry = {type, api};
+// Null for a type without a table. DLPack lets a consumer keep tables by exact type. The types seen first are kept for
+// good, so that threads may look without a lock: an entry, once there, never changes.
+const TensorType *tensor_type(PyTypeObject *type, TensorType &unkept) {
+  static std::array<std::atomic<const TensorType *>, 64> kept;
+  const std::size_t home = reinterpret_cast<std::uintptr_t>(type) >> 4;
+  std::size_t probe = 0;
+  for (; probe < kept.size(); ++probe) {
+    const TensorType *entry = kept[(home + probe) % kept.size()].load(std::memory_order_acquire);
+    if (entry == nullptr) break;
+    if (entry->type == type) return entry;
   }
-  return api;
+  unkept.type = type;
+  unkept.api = find_exchange_api(type);
+  if (unkept.api == nullptr) return nullptr;
+  PyObject *object = reinterpret_cast<PyObject *>(type);
+  unkept.has_lazy_views = PyObject_HasAttrString(object, "resolve_conj") != 0;
+  if (probe == kept.size()) return &unkept;
+  auto entry = std::make_unique<TensorType>(unkept);
+  const TensorType *expected = nullptr;
+  auto &slot = kept[(home + probe) % kept.size()];
+  if (!slot.compare_exchange_strong(expected, entry.get(), std::memory_order_release, std::memory_order_relaxed)) {
+    return &unkept;  // another thread came first
+  }
+  Py_INCREF(object);  // its address is not used again
+  return entry.release();
 }
 
 std::uint64_t element_size(const TensorView &view) {
@@ -189,23 +213,31 @@ void resolve_metal_buffer(TensorView &view, std::uint64_t storage_offset_in_byte
   view.byte_offset += storage_offset_in_bytes;
 }
 
+// Versions of torch that add the offset to the buffer's address leave 0 in its field.
+static void find_metal_buffer(PyObject *object, TensorView &view) {
+  if (view.byte_offset != 0) return;
+  static PyObject *const storage_offset = interned("storage_offset");
+  PyObject *offset = PyObject_VectorcallMethod(storage_offset, &object, 1, nullptr);
+  if (offset == nullptr) {
+    if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw nb::python_error();
+    return PyErr_Clear();  // another library's tensor
+  }
+  resolve_metal_buffer(view, nb::cast<std::uint64_t>(nb::steal(offset)) * element_size(view));
+}
+
 bool read_exchange_tensor(PyObject *object, std::size_t position, TensorView &view) {
-  const dlpack::ExchangeApi *api = exchange_api(Py_TYPE(object));
-  if (api == nullptr) return false;
+  TensorType unkept;
+  const TensorType *type = tensor_type(Py_TYPE(object), unkept);
+  if (type == nullptr) return false;
   dlpack::Tensor tensor;
-  if (api->dltensor_from_py_object_no_sync(object, &tensor) != 0) {
+  if (type->api->dltensor_from_py_object_no_sync(object, &tensor) != 0) {
     nb::python_error error;
     throw ArgumentError(label(position, object) + " has no memory that a kernel could use: " +
                         refusal_of_producer(error) + ". Kernels take dense, strided tensors with data");
   }
   describe(position, object, tensor, view);
-  refuse_lazy_views(position, object, tensor);
-  if (view.device == DeviceKind::mps && view.element_count > 0) {
-    nb::object storage_offset = nb::getattr(nb::borrow(object), "storage_offset", nb::object());
-    if (storage_offset.is_valid()) {
-      resolve_metal_buffer(view, nb::cast<std::uint64_t>(storage_offset()) * element_size(view));
-    }
-  }
+  refuse_lazy_views(position, object, *type, tensor);
+  if (view.device == DeviceKind::mps && view.element_count > 0) find_metal_buffer(object, view);
   return true;
 }
 

@@ -2,7 +2,8 @@
 The native part of helion_msl: compiles Metal Shading Language and launches kernels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import CellType
 from typing import Any, Literal
 
 
@@ -45,12 +46,12 @@ class Kernel:
     """
     A compiled kernel, bound to its pipeline: immutable, and callable from several threads.
 
-    Made by :func:`compile`. Calling it launches without looking anything up.
+    Made by :func:`compile`.
     """
 
     def __call__(self, args: Sequence[object], grid: int | Sequence[int], block_dims: int | Sequence[int]) -> None:
         """
-        Launches the kernel; the parameters and errors are those of :func:`launch`.
+        Launches the kernel without looking anything up; the parameters and errors are those of :func:`launch`.
         """
 
     @property
@@ -87,7 +88,36 @@ class Kernel:
     def static_threadgroup_memory(self) -> int:
         """Bytes of threadgroup memory that the kernel declares."""
 
-    def __repr__(self) -> str: ...
+class KernelDispatcher:
+    """
+    The native part of :class:`helion_msl.jit.MetalKernel`: finds the compiled kernel for the arguments of a call.
+    """
+
+    def __getitem__(
+        self,
+        configuration: tuple[
+            int | Sequence[int] | Callable[[dict[str, object]], int | Sequence[int]], int | Sequence[int]
+        ],
+    ) -> BoundDispatcher: ...
+    def _describe_parameters(
+        self, names: tuple[str, ...], positional_count: int, defaults: dict[str, object]
+    ) -> None: ...
+    def _describe_key(
+        self,
+        is_constant: tuple[bool, ...],
+        globals: dict[str, object],
+        numbers: list[tuple[str, CellType | None]],
+        identity_types: tuple[type, ...],
+    ) -> None: ...
+    @property
+    def _known_count(self) -> int: ...
+
+class BoundDispatcher:
+    """
+    A kernel with a grid and a threadgroup, ``kernel[grid, block_dims]``: call it with the kernel's arguments.
+    """
+
+    def __call__(self, *args: object, **keywords: object) -> None: ...
 
 class CacheInfo:
     """State of the in-memory cache of compiled kernels."""

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 _LARGE = 1 << 31
 _INT32_RANGE = range(-(1 << 31), 1 << 31)
 _MISSING = object()
+# Constants of which equal ones are taken for different ones where they are not the same object.
+_IDENTITY_TYPES = (str, FunctionType, DType, torch.dtype)
+# What the native side calls them.
+_SOURCE_KINDS = {"tensor": 0, "scalar": 0, "size": 1, "stride": 2}
 
 
 def metal_jit(function: Callable[..., object]) -> MetalKernel:
@@ -48,34 +52,40 @@ def metal_jit(function: Callable[..., object]) -> MetalKernel:
 
 
 class _Specialization:
-    """A translation, and how the arguments of a call become those of a launch."""
+    """A translation, and where the arguments of its launches come from."""
 
-    __slots__ = ("dimensions", "kernels", "positions", "translation")
+    __slots__ = ("kernels", "sources", "translation")
 
     def __init__(self, translation: walker.Translation) -> None:
         self.translation = translation
         # By device: on a Mac the same text serves mps and cpu tensors.
         self.kernels: dict[str | None, _C.Kernel] = {}
-        arguments = translation.arguments
-        # The caller's arguments in order, then sizes and strides.
-        self.positions = [argument.parameter for argument in arguments if argument.kind in ("tensor", "scalar")]
-        self.dimensions = [
-            (argument.kind == "size", argument.parameter, argument.dimension)
-            for argument in arguments
-            if argument.kind in ("size", "stride")
-        ]
+        # Kind, parameter and dimension of each buffer: the caller's arguments in order, then sizes and strides.
+        self.sources = tuple(
+            (_SOURCE_KINDS[argument.kind], argument.parameter, argument.dimension)
+            for wanted in (("tensor", "scalar"), ("size", "stride"))
+            for argument in translation.arguments
+            if argument.kind in wanted
+        )
 
-    def launch_arguments(self, values: Sequence[Any]) -> list[object]:
-        """Return what the launch passes, one value for each buffer index."""
-        found = [values[position] for position in self.positions]
-        for is_size, position, dimension in self.dimensions:
-            tensor = values[position]
-            found.append(tensor.size(dimension) if is_size else tensor.stride(dimension))
+    def kernel(self, device: str | None) -> _C.Kernel:
+        """Return the kernel compiled for tensors on ``device``."""
+        found = self.kernels.get(device)
+        if found is None:
+            found = _C.compile(self.translation.msl, name=self.translation.name, device=device)
+            self.kernels[device] = found
         return found
 
 
-class MetalKernel:
-    """A Python function that launches as a Metal kernel; made by :func:`metal_jit`."""
+class MetalKernel(_C.KernelDispatcher):
+    """A Python function that launches as a Metal kernel; made by :func:`metal_jit`.
+
+    ``kernel[grid, block_dims](*args, **constants)`` launches it: ``grid`` counts threadgroups, ``block_dims`` threads
+    in a threadgroup, each one to three numbers, x first. ``grid`` may be a function of the arguments by name.
+
+    A launch is native code from the call to the engine; this class is what that asks for a specialization that it has
+    not met, by :meth:`_bind` and :meth:`_prepare`.
+    """
 
     __name__: str
 
@@ -88,29 +98,13 @@ class MetalKernel:
         self._names: tuple[str, ...] = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         self._positional_count: int = code.co_argcount
         self._defaults = _defaults(function, self._names, code.co_argcount)
+        self._describe_parameters(self._names, self._positional_count, self._defaults)
         self._specializations: dict[object, _Specialization] = {}
         self._source: Source | None = None
         self._is_constant: tuple[bool, ...] | None = None
         self._dialect: walker.Dialect = "python"
         # Numbers around the function that it reads, which are part of the kernel; with the cell of a captured one.
         self._globals: list[tuple[str, CellType | None]] = []
-
-    def __getitem__(self, configuration: tuple[Grid, BlockDims]) -> Callable[..., None]:
-        """Return a launcher: ``kernel[grid, block_dims](*args, **constants)``.
-
-        ``grid`` counts threadgroups, ``block_dims`` threads in a threadgroup, each one to three numbers, x first.
-        ``grid`` may be a function of the arguments by name.
-        """
-        if not isinstance(configuration, tuple) or len(configuration) != 2:
-            raise ArgumentError(
-                f"{self.__name__}[...] takes a grid and the size of a threadgroup: {self.__name__}[(4,), (256,)](...)"
-            )
-        grid, block_dims = configuration
-
-        def launch(*args: object, **keywords: object) -> None:
-            self.launch(args, grid, block_dims, keywords)
-
-        return launch
 
     def __call__(self, *_: object, **__: object) -> None:
         """Refuse a call without a grid."""
@@ -137,17 +131,7 @@ class MetalKernel:
             LaunchError: the grid or the threadgroup cannot be dispatched.
             KernelError: the kernel failed.
         """
-        values = self._bind(args, keywords)
-        specialization = self._specialize(values, _three(block_dims))
-        device = next((_device_type(value) for value in values if _is_tensor(value)), None)
-        kernel = specialization.kernels.get(device)
-        if kernel is None:
-            translation = specialization.translation
-            kernel = _C.compile(translation.msl, name=translation.name, device=device)
-            specialization.kernels[device] = kernel
-        if callable(grid):
-            grid = grid(dict(zip(self._names, values, strict=True)))
-        kernel(specialization.launch_arguments(values), grid, block_dims)
+        self[grid, block_dims](*args, **(keywords or {}))
 
     def msl(self, *args: object, block_dims: BlockDims | None = None, **keywords: object) -> str:
         """Return the MSL for these arguments, without compiling or launching it.
@@ -179,6 +163,21 @@ class MetalKernel:
         assert self._source is not None
         parameters = self._described_parameters(values)
         return explain(self._source, translation, parameters, dims)
+
+    # ---- What the native side asks for -----------------------------------------------------------------------------
+
+    def _prepare(
+        self, values: Sequence[Any], block_dims: tuple[int, int, int]
+    ) -> tuple[_C.Kernel, tuple[tuple[int, int, int], ...]]:
+        """Return the compiled kernel for these arguments, and where each of its own arguments comes from.
+
+        Args:
+            values: one for each parameter.
+            block_dims: threads of a threadgroup.
+        """
+        specialization = self._specialize(values, block_dims)
+        device = next((_device_type(value) for value in values if _is_tensor(value)), None)
+        return specialization.kernel(device), specialization.sources
 
     # ---- Specialization --------------------------------------------------------------------------------------------
 
@@ -236,6 +235,7 @@ class MetalKernel:
         self._source = source
         constants = set(_constant_parameters(source.definition, namespace, self._dialect))
         self._is_constant = tuple(name in constants for name in self._names)
+        self._describe_key(self._is_constant, self.fn.__globals__, self._globals, _IDENTITY_TYPES)
 
     def _described_parameters(self, values: Sequence[Any]) -> dict[str, object]:
         """Return for each parameter its type, or the value that becomes part of the kernel."""
@@ -297,7 +297,7 @@ def _describe(name: str, value: Any) -> object:
         return FLOAT32
     if value is None:
         return None
-    if _is_tensor(value):
+    if isinstance(value, torch.Tensor):
         return _tensor_type(name, value)
     raise ArgumentError(f"`{name}` is a {type(value).__name__}; a kernel takes tensors, bool, int and float")
 
@@ -322,7 +322,11 @@ def _tensor_type(name: str, tensor: torch.Tensor) -> TensorType:
 
 def _constant_key(value: object) -> object:
     """Return what tells constants apart: 1, 1.0 and True are equal to Python and different here, -0.0 and 0.0 too."""
-    return value if type(value) is int else (type(value), repr(value))
+    if type(value) is int or isinstance(value, FunctionType):
+        return value  # a function is kept, since its address in a text could come to mean another one
+    if type(value) is tuple:
+        return tuple(_constant_key(item) for item in value)
+    return type(value), repr(value)
 
 
 def _constant(name: str, value: Any) -> Any:

@@ -1,0 +1,125 @@
+#include "specialization_key.h"
+
+#include <bit>
+#include <cstring>
+
+namespace helion_msl {
+namespace {
+
+// From here on indices into a tensor need 64 bits.
+constexpr std::uint64_t large = std::uint64_t{1} << 31;
+constexpr std::int32_t max_ranks_with_strides = 64;  // torch's limit too
+
+bool is_contiguous(const TensorView &tensor) {
+  if (tensor.strides == nullptr || tensor.element_count == 0) return true;
+  std::int64_t expected = 1;
+  for (std::int32_t i = tensor.dimension_count - 1; i >= 0; --i) {
+    if (tensor.shape[i] == 1) continue;  // its stride is never used
+    if (tensor.strides[i] != expected) return false;
+    expected *= tensor.shape[i];
+  }
+  return true;
+}
+
+// Elements from the first to the last one, by shape and strides.
+std::uint64_t extent(const TensorView &tensor) {
+  std::uint64_t last = 0;
+  for (std::int32_t i = 0; i < tensor.dimension_count; ++i) {
+    last += static_cast<std::uint64_t>(tensor.shape[i] - 1) * static_cast<std::uint64_t>(tensor.strides[i]);
+  }
+  return last;
+}
+
+std::uint64_t mix(std::uint64_t value) {
+  value ^= value >> 32;
+  value *= 0x9fb21c651e98df25u;
+  return value ^ value >> 28;
+}
+
+}  // namespace
+
+void SpecializationKey::add_tensor(const TensorView &tensor) {
+  const bool contiguous = is_contiguous(tensor);
+  const bool is_large = tensor.element_count >= large || (!contiguous && extent(tensor) >= large);
+  add(tensor_tag | std::uint64_t{contiguous} << 8 | std::uint64_t{is_large} << 9 |
+      static_cast<std::uint64_t>(tensor.device) << 12 | static_cast<std::uint64_t>(tensor.dimension_count) << 16 |
+      std::uint64_t{tensor.dtype.code} << 32 | std::uint64_t{tensor.dtype.bits} << 40 |
+      std::uint64_t{tensor.dtype.lanes} << 48);
+  if (contiguous) return;
+  // Strides of 1 are fixed in the kernel, others travel with the launch.
+  std::uint64_t unit_strides = 0;
+  for (std::int32_t i = 0; i < tensor.dimension_count; ++i) {
+    if (tensor.strides[i] == 1) unit_strides |= std::uint64_t{1} << i;
+  }
+  add(unit_strides);
+}
+
+bool SpecializationKey::add_argument(const ArgumentValue &value) {
+  switch (value.kind) {
+    case ArgumentValue::Kind::tensor:
+      if (value.tensor.dimension_count > max_ranks_with_strides) return false;
+      add_tensor(value.tensor);
+      return true;
+    case ArgumentValue::Kind::integer: {
+      const IntegerValue &integer = value.integer;
+      const std::uint64_t most = integer.is_negative ? large : large - 1;
+      const bool fits_32_bits = !integer.exceeds_64_bits && integer.magnitude <= most;
+      add(scalar_tag | static_cast<std::uint64_t>(value.kind) << 8 | std::uint64_t{fits_32_bits} << 16);
+      return true;
+    }
+    case ArgumentValue::Kind::boolean:
+    case ArgumentValue::Kind::real:
+      add(scalar_tag | static_cast<std::uint64_t>(value.kind) << 8);
+      return true;
+    case ArgumentValue::Kind::bytes:
+      break;
+  }
+  return false;
+}
+
+bool SpecializationKey::add_constant(const ArgumentValue &value) {
+  const std::uint64_t tag = constant_tag | static_cast<std::uint64_t>(value.kind) << 8;
+  switch (value.kind) {
+    case ArgumentValue::Kind::integer:
+      if (value.integer.exceeds_64_bits) return false;
+      add(tag | std::uint64_t{value.integer.is_negative} << 16);
+      add(value.integer.magnitude);
+      return true;
+    case ArgumentValue::Kind::boolean:
+      add(tag | std::uint64_t{value.boolean} << 16);
+      return true;
+    case ArgumentValue::Kind::real:
+      add(tag);
+      add(std::bit_cast<std::uint64_t>(value.real));
+      return true;
+    default:
+      return false;
+  }
+}
+
+void SpecializationKey::add_dimensions(Dimensions size) {
+  add(size.x | std::uint64_t{size.y} << 32);
+  add(size.z);
+}
+
+void SpecializationKey::add_identity(void *object) {
+  if (identity_count_ == identities_.size()) {
+    count_ = capacity + 1;
+    return;
+  }
+  identities_[identity_count_++] = object;
+  add(identity_tag);
+  add(reinterpret_cast<std::uintptr_t>(object));
+}
+
+std::uint64_t hash_of(std::span<const std::uint64_t> words) {
+  std::uint64_t hash = words.size();
+  for (const std::uint64_t word : words) hash = mix(hash ^ word) + word;
+  return hash;
+}
+
+bool are_equal(std::span<const std::uint64_t> a, std::span<const std::uint64_t> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+}
+
+}  // namespace helion_msl
