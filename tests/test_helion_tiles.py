@@ -530,19 +530,3 @@ def carried_lanes(x: torch.Tensor) -> torch.Tensor:
 
 
 # ---- what is refused ---------------------------------------------------------------------------------------------
-
-
-@metal(block_sizes=[16, 16, 16])
-def matmul(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    out = torch.empty(x.size(0), y.size(1), device=x.device)
-    for tile_m, tile_n in hl.tile([x.size(0), y.size(1)]):
-        acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
-        for tile_k in hl.tile(x.size(1)):
-            acc = torch.addmm(acc, x[tile_m, tile_k], y[tile_k, tile_n])
-        out[tile_m, tile_n] = acc
-    return out
-
-
-def test_matmul_is_refused_by_name() -> None:
-    with pytest.raises(helion.exc.BackendUnsupported, match="matrix multiplication"):
-        matmul(torch.randn(32, 32, device=DEVICE), torch.randn(32, 32, device=DEVICE))

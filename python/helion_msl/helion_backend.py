@@ -38,11 +38,13 @@ def register_helion_backend() -> None:
         from helion._compiler.backend_registry import get_backend_class, register_compiler_backend
 
         from ._helion.backend import HelionMslBackend
+        from ._helion.matmul import keep_products
 
         if get_backend_class("metal") is HelionMslBackend:
             return
         # The operations must be there before the class: another thread may compile a kernel at once.
         importlib.import_module("._helion._codegen_modules", __package__)
+        keep_products()
         register_compiler_backend(HelionMslBackend)
 
 

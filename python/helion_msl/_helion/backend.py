@@ -11,11 +11,13 @@ from helion._compiler.ast_extension import expr_from_string
 from helion._compiler.compile_environment import CompileEnvironment
 from helion._compiler.device_function import DeviceFunction
 from helion._compiler.metal.backend import MetalBackend
+from helion._compiler.reduction_strategy import PersistentReductionStrategy
 from helion.language._tracing_ops import _host_tensor
 from helion.runtime.config import Config
 
 from helion_msl._helion import reductions, threads
 from helion_msl._helion.lowerings import use_metal_expressions
+from helion_msl._helion.matmul import CODEGEN_NAME, has_matmul
 from helion_msl._helion.tidy import tidy
 from helion_msl._helion.tiles import MetalTileStrategy
 from helion_msl._helion.values import metal_type
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("helion_msl")
 # How Inductor writes the numbers for which Python has no literal.
 _NON_FINITE = {'float("inf")': "ml.inf", 'float("-inf")': "-ml.inf", 'float("nan")': "ml.nan"}
-_MATMULS = frozenset({"mm", "bmm", "addmm", "baddbmm", "dot", "dot_scaled", "matmul"})
 
 
 class HelionMslBackend(MetalBackend):
@@ -46,7 +47,7 @@ class HelionMslBackend(MetalBackend):
     @property
     def codegen_name(self) -> str:
         """The name under which :mod:`helion_msl._helion.operations` registers."""
-        return "helion_msl"
+        return CODEGEN_NAME
 
     @property
     def default_launcher_name(self) -> str:
@@ -132,6 +133,8 @@ class HelionMslBackend(MetalBackend):
                 f"a tile whose dimensions share one block size (block ids {block_ids}): register a block size for each",
             )
         env = CompileEnvironment.current()
+        if has_matmul(fn.codegen.codegen_graphs):
+            return MetalTileStrategy.of_one_thread(fn, block_ids, config)
         plan = threads.plan_threads(fn, config, self._reserved_reduction_threads(config))
         sizes = [env.block_sizes[block_id].from_config_assert(config) for block_id in block_ids]
         order = env.config_spec.loop_orders.config_get(config.loop_orders, block_ids[0]) if len(block_ids) > 1 else None
@@ -145,6 +148,12 @@ class HelionMslBackend(MetalBackend):
         return False
 
     # ---- reductions -----------------------------------------------------------------------------------------------
+
+    def create_reduction_strategy(self, fn: DeviceFunction, block_id: int, reduction_loop: int | None) -> TileStrategy:
+        if reduction_loop is None and has_matmul(fn.codegen.codegen_graphs):
+            # A whole dimension of an operand: no thread has an element of its own there.
+            return PersistentReductionStrategy(fn, block_id)
+        return super().create_reduction_strategy(fn, block_id, reduction_loop)
 
     def reduction_expr(
         self,
@@ -230,7 +239,6 @@ class HelionMslBackend(MetalBackend):
     def pre_codegen(self, graphs: list[GraphInfo], config: Config, tile_strategy: TileStrategyDispatch) -> None:
         del config, tile_strategy
         for graph in graphs:
-            _refuse_matmul(graph)
             _refuse_repeated_dimensions(graph)
         use_metal_expressions(graphs)
 
@@ -252,20 +260,6 @@ class HelionMslBackend(MetalBackend):
 
 # Elements that a rolled reduction of unknown length takes at once: one for each thread.
 _DYNAMIC_REDUCTION_CHUNK = 256
-
-
-def _refuse_matmul(graph: GraphInfo) -> None:
-    is_mpp = type(graph).__name__ == "MPPGraphInfo"
-    for node in graph.graph.nodes:
-        name = getattr(node.target, "_opname", None) or getattr(node.target, "__name__", "")
-        if node.op == "call_function" and (name in _MATMULS or name == "_mpp_graph"):
-            is_mpp = True
-    if is_mpp:
-        raise exc.BackendUnsupported(
-            "metal",
-            "a matrix multiplication (torch.matmul, @, hl.dot): helion-msl does not lower it yet; call torch.matmul "
-            "outside the kernel, or write the product and .sum(dim) over one dimension",
-        )
 
 
 def _refuse_repeated_dimensions(graph: GraphInfo) -> None:

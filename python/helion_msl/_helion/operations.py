@@ -18,6 +18,7 @@ from helion.language._gelu_tanh_approx import _gelu_erf, _gelu_tanh_approx
 from helion.language._tracing_ops import _mask_to
 from helion.language.memory_ops import load, store
 
+from helion_msl._helion import matmul
 from helion_msl._helion.expressions import tile_masks
 from helion_msl._helion.values import Value, cast, constant, metal_type
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from helion._compiler.aten_lowering import LoweringContext
     from helion._compiler.inductor_lowering import CodegenState
 
-_NAME = "helion_msl"
+_NAME = matmul.CODEGEN_NAME
 
 
 def _helions_own(operation: Any) -> Any:
@@ -132,6 +133,18 @@ def _(ctx: LoweringContext, node: torch.fx.Node) -> object:
     return expr_from_string(f"ml.bitcast({{x}}, {metal_type(after)})", x=ctx.env[source])
 
 
+# ---- matrix products -----------------------------------------------------------------------------------------------
+
+for _lowering in (
+    aten_lowering.mm_lowering,
+    aten_lowering.addmm_lowering,
+    aten_lowering.bmm_lowering,
+    aten_lowering.baddbmm_lowering,
+):
+    _lowering.register_codegen(_NAME)(matmul.lower_aten)
+_decorators.codegen(matmul_ops.dot, _NAME)(matmul.lower_dot)
+
+
 # ---- what is refused, with the way out ---------------------------------------------------------------------------
 
 
@@ -157,10 +170,6 @@ for _lowering, _reason in (
 for _operation, _reason in (
     (scan_ops._associative_scan, f"scans (cumsum, cumprod, hl.associative_scan): {_OUTSIDE}"),
     (reduce_ops._reduce, "hl.reduce with a function of your own: use sum, prod, amax, amin, argmax or argmin"),
-    (
-        matmul_ops.dot,
-        "hl.dot: helion-msl does not lower matrix multiplications yet; call torch.matmul outside the kernel",
-    ),
     (view_ops.split, f"hl.split: {_OUTSIDE}"),
     (view_ops.join, f"hl.join: {_OUTSIDE}"),
     *(

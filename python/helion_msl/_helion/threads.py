@@ -81,7 +81,7 @@ def _blocks(graphs: list[GraphInfo], config: Config) -> dict[int, _Block]:
         block = by_canonical.get(canonical)
         if block is None or block.size != size:
             threads = int(env.config_spec.num_threads.config_get(config.num_threads, info.block_id, 0))
-            block = _Block(info.block_id, size, _largest_divisor(size, threads) if threads > 0 else size)
+            block = _Block(info.block_id, size, largest_divisor(size, threads) if threads > 0 else size)
             by_canonical[canonical] = block
         blocks[info.block_id] = block
     for graph in graphs:
@@ -169,9 +169,9 @@ def _fit(path: list[_Block], reduction_threads: int) -> None:
                 f"{MAX_THREADS_PER_THREADGROUP} threads; choose smaller block_sizes",
             )
         widest = max(candidates, key=lambda block: block.threads)
-        widest.threads = _largest_divisor(widest.size, widest.threads - 1)
+        widest.threads = largest_divisor(widest.size, widest.threads - 1)
 
 
-def _largest_divisor(size: int, limit: int) -> int:
+def largest_divisor(size: int, limit: int) -> int:
     """The largest divisor of `size` that is at most `limit`."""
     return next(divisor for divisor in range(min(size, limit), 0, -1) if size % divisor == 0)

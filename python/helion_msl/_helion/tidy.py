@@ -17,7 +17,10 @@ from helion._compiler.ast_extension import ExtendedAST, convert, create, stateme
 from helion._compiler.ast_read_writes import ast_rename
 from helion._compiler.device_function import TensorArg
 
+from helion_msl._helion import slices
+from helion_msl._helion.cooperative import cooperate
 from helion_msl._helion.groups import Group, GroupReduction, masked
+from helion_msl._helion.matmul import MARKER
 from helion_msl._helion.reductions import INDEX_MARKER, VALUE_MARKER
 from helion_msl._helion.simplify import simplify, thread_axis
 
@@ -29,6 +32,9 @@ def tidy(fn: DeviceFunction) -> tuple[int, int, int]:
     """Rewrites the body of `fn`, which is complete, in place; returns the shape of its threadgroups."""
     renames = {name: aliases[0] for name, aliases in fn._variable_renames.items()}
     statements = [ast_rename(statement, renames) for statement in [*fn.preamble, *fn.body]]
+    if any(next(slices.calls(statement, MARKER), None) is not None for statement in statements):
+        statements, threads = cooperate(fn, statements)
+        fn.codegen.max_thread_block_dims[:] = [threads, 1, 1]
     order = _axis_order(statements, fn.codegen.max_thread_block_dims)
     x, y, z = (fn.codegen.max_thread_block_dims[axis] for axis in order)
     rewriter = _Rewriter(fn, (x, y, z), [order.index(axis) for axis in range(3)])
@@ -123,6 +129,8 @@ class _Rewriter(ast.NodeTransformer):
         name = ast.unparse(call.func)
         if name == "tl.store":
             return self._store(call)
+        if name.startswith("ml."):
+            return statement_from_string(ast.unparse(self.visit(call)))
         if name == "tl.debug_barrier":
             return statement_from_string('ml.barrier("device")')
         if name == "tl.load":

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from helion._compiler.device_function import DeviceFunction
     from helion._compiler.inductor_lowering import CodegenState
     from helion._compiler.tile_strategy import DeviceGridState, DeviceLoopState
+    from helion.runtime.config import Config
 
 
 class MetalTileStrategy(PerThreadNDTileStrategy):
@@ -28,11 +29,25 @@ class MetalTileStrategy(PerThreadNDTileStrategy):
     """
 
     def __init__(
-        self, fn: DeviceFunction, block_ids: list[int], block_size: list[Any], loop_order: list[int], threads: list[int]
+        self,
+        fn: DeviceFunction,
+        block_ids: list[int],
+        block_size: list[Any],
+        loop_order: list[int],
+        threads: list[int],
+        inactive: set[int] | None = None,
     ) -> None:
-        super().__init__(fn, block_ids, block_size, loop_order, 1, threads)
+        super().__init__(fn, block_ids, block_size, loop_order, 1, threads, inactive_block_ids=inactive)
         self._cute_lane_layout_by_block = dict.fromkeys(self._lane_var_by_block, "strided")
         self.placement: dict[int, tuple[int, int]] = {}
+
+    @classmethod
+    def of_one_thread(cls, fn: DeviceFunction, block_ids: list[int], config: Config) -> MetalTileStrategy:
+        """Tiles of which Helion generates the first element only, for :mod:`helion_msl._helion.cooperative`."""
+        env = CompileEnvironment.current()
+        sizes = [env.block_sizes[block_id].from_config_assert(config) for block_id in block_ids]
+        order = [*range(len(block_ids))]
+        return cls(fn, block_ids, sizes, order, [0] * len(block_ids), inactive=set(block_ids))
 
     def codegen_grid(self, state: CodegenState) -> DeviceGridState:
         begins, *rest = state.proxy_args
