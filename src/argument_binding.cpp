@@ -100,6 +100,15 @@ void check_address(std::size_t position, const ArgumentInfo &argument, const Ten
                       " needs; pass x.clone() or a slice that starts on such a boundary");
 }
 
+// Bytes that a tensor must have for `argument`. Metal's reflection doesn't tell a reference to a struct from a pointer,
+// and Metal wants a whole struct behind either; a tensor without elements is replaced by a buffer of 256 bytes.
+std::uint64_t least_bytes(const ArgumentInfo &argument, const TensorView &tensor) {
+  constexpr std::uint64_t placeholder_bytes = 256;
+  const bool is_replaced = tensor.element_count == 0 && argument.element_size <= placeholder_bytes;
+  const bool is_struct = argument.scalar == ScalarType::opaque;
+  return argument.is_reference || (is_struct && !is_replaced) ? argument.element_size : 0;
+}
+
 BoundArgument bind_tensor(std::size_t position, const ArgumentInfo &argument, DeviceKind device,
                           const TensorView &tensor) {
   if (tensor.device != device) {
@@ -114,7 +123,7 @@ BoundArgument bind_tensor(std::size_t position, const ArgumentInfo &argument, De
                         (tensor.is_read_only ? "read-only" : "exported as a copy, so that the writes would be lost") +
                         "; pass a writable copy of it");
   }
-  if (argument.is_reference && tensor.byte_span < argument.element_size) {
+  if (tensor.byte_span < least_bytes(argument, tensor)) {
     throw ArgumentError(label(position, argument) + ": the kernel reads " + std::to_string(argument.element_size) +
                         " bytes there, but the tensor holds " + std::to_string(tensor.byte_span));
   }
