@@ -55,8 +55,12 @@ class CommandBufferMonitor {
 
   // Returns when the handlers of all `records` have run, or Metal has dropped them, or after `patience` for each.
   void wait(const std::vector<std::shared_ptr<CommandBufferRecord>> &records, std::chrono::seconds patience);
-  // Throws KernelError for the command buffers that have failed since the last call. Costs one load where none has.
+  // What has failed since the last call; empty where nothing has, which costs one load.
+  std::string take_failures();
+  // Throws them as a KernelError, and remembers the message.
   void throw_failures();
+  // The messages that throw_failures() has thrown since the last call.
+  std::string take_thrown();
 
  private:
   class Handler;
@@ -69,6 +73,7 @@ class CommandBufferMonitor {
   std::condition_variable finished_;
   std::vector<std::string> failures_;    // guarded by mutex_
   std::uint64_t unlisted_failures_ = 0;  // guarded by mutex_
+  std::string thrown_;                   // guarded by mutex_
 };
 
 }  // namespace helion_msl

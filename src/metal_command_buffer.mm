@@ -1,6 +1,7 @@
 #include "metal_command_buffer.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "autorelease_pool.h"
 #include "errors.h"
@@ -135,8 +136,8 @@ void CommandBufferMonitor::wait(const std::vector<std::shared_ptr<CommandBufferR
   }
 }
 
-void CommandBufferMonitor::throw_failures() {
-  if (!has_failures_.load(std::memory_order_acquire)) return;
+std::string CommandBufferMonitor::take_failures() {
+  if (!has_failures_.load(std::memory_order_acquire)) return {};
   std::vector<std::string> failures;
   std::uint64_t unlisted = 0;
   {
@@ -145,11 +146,25 @@ void CommandBufferMonitor::throw_failures() {
     std::swap(unlisted, unlisted_failures_);
     has_failures_.store(false, std::memory_order_release);
   }
-  if (failures.empty()) return;  // another thread was first
   std::string message;
   for (const auto &failure : failures) message += (message.empty() ? "" : "\n") + failure;
   if (unlisted > 0) message += "\nand " + std::to_string(unlisted) + " more command buffers failed after these";
+  return message;
+}
+
+void CommandBufferMonitor::throw_failures() {
+  const std::string message = take_failures();
+  if (message.empty()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    thrown_ += message;
+  }
   throw KernelError(message);
+}
+
+std::string CommandBufferMonitor::take_thrown() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(thrown_, {});
 }
 
 }  // namespace helion_msl
