@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := pyproject.toml CMakeLists.txt README.md constraints.txt \
   $(shell find src python -type f -not -path '*/__pycache__/*' 2>/dev/null)
 
-.PHONY: demo test bench lint types docs wheel format wall-compile wall-declarations wall-link wall-run clean
+.PHONY: demo test bench lint types docs wheel format wall-compile wall-declarations wall-link wall-run wall-run-mistakes clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/masked_copy.py
@@ -66,6 +66,10 @@ $(VENV)/.double-tools: tests/metal_double/requirements.txt | $(INSTALLED)
 # The test suite on the Metal engine, over a double of Metal, with sanitizers.
 wall-run: $(VENV)/.double-tools
 	$(BIN)/python scripts/wall_run.py
+
+# Mistakes planted in a copy of the engine, each of which the tests above have to notice.
+wall-run-mistakes: $(VENV)/.double-tools
+	$(BIN)/python scripts/wall_run_mistakes.py
 
 format: $(VENV)/.tools
 	$(BIN)/ruff check --fix-only --quiet

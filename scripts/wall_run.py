@@ -19,7 +19,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build/wall-run"
-SITE = BUILD / "site"
 SHARDS = 4  # of the test files, so that all cores have work
 
 # By what each is known to be there: a program, or a file of a pattern.
@@ -32,9 +31,7 @@ _PACKAGES = {
     "binutils": "/usr/bin/objcopy",
 }
 # Tests for which it matters how torch exports tensors, and which streams it has.
-_TENSOR_TESTS = tuple(
-    f"tests/test_{name}.py" for name in ("launch", "launch_dlpack", "metal_launch", "metal_errors")
-)
+_TENSOR_TESTS = tuple(f"tests/test_{name}.py" for name in ("launch", "launch_dlpack", "metal_launch", "metal_streams"))
 
 
 def _missing_packages() -> list[str]:
@@ -54,25 +51,30 @@ def install_packages() -> None:
     subprocess.run(install, check=True, env=environment)
 
 
-def build() -> None:
-    """Build the extension, and put it with the package's Python files into ``SITE``."""
+def build(directory: Path = BUILD, sources: Path = ROOT / "src") -> None:
+    """Build the extension of ``sources``, and put it with the package's Python files into ``directory / "site"``."""
     cmake = [sys.executable, "-m", "cmake"]
     options = ["-G", "Ninja", f"-DPython_EXECUTABLE={sys.executable}", "-DCMAKE_BUILD_TYPE=None"]
-    options += ["-DCMAKE_C_COMPILER=clang", "-DCMAKE_CXX_COMPILER=clang++"]
+    options += ["-DCMAKE_C_COMPILER=clang", "-DCMAKE_CXX_COMPILER=clang++", f"-DHELION_MSL_SOURCES={sources}"]
     # Ninja is beside this Python, in its environment.
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     source = ROOT / "tests/metal_double"
-    subprocess.run([*cmake, "-S", source, "-B", BUILD, *options, "--log-level=WARNING"], check=True, env=environment)
-    subprocess.run([*cmake, "--build", BUILD, "--", "--quiet"], check=True, env=environment)
-    shutil.rmtree(SITE, ignore_errors=True)
+    configure = [*cmake, "-S", source, "-B", directory, *options, "--log-level=WARNING"]
+    subprocess.run(configure, check=True, env=environment, stdout=subprocess.DEVNULL)
+    subprocess.run([*cmake, "--build", directory, "--", "--quiet"], check=True, env=environment)
+    site = directory / "site"
+    shutil.rmtree(site, ignore_errors=True)
     ignored = shutil.ignore_patterns("*.so", "__pycache__")
-    shutil.copytree(ROOT / "python/helion_msl", SITE / "helion_msl", ignore=ignored)
-    (extension,) = BUILD.glob("_C.*.so")
-    shutil.copy(extension, SITE / "helion_msl" / extension.name)
+    shutil.copytree(ROOT / "python/helion_msl", site / "helion_msl", ignore=ignored)
+    (extension,) = directory.glob("_C.*.so")
+    shutil.copy(extension, site / "helion_msl" / extension.name)
 
 
-def sanitizer_environment() -> dict[str, str]:
-    """Return the environment of a Python that loads the extension: the sanitizer's library has to come first."""
+def sanitizer_environment(site: Path, reports: Path) -> dict[str, str]:
+    """Return the environment of a Python that loads the extension: the sanitizer's library has to come first.
+
+    Reports go to files whose names begin with ``reports``, since pytest keeps what a test prints to itself.
+    """
     command = ["clang", "-print-file-name=libclang_rt.asan-x86_64.so"]
     if os.uname().machine != "x86_64":
         command[1] = f"-print-file-name=libclang_rt.asan-{os.uname().machine}.so"
@@ -81,24 +83,38 @@ def sanitizer_environment() -> dict[str, str]:
         "LD_PRELOAD": library,
         # Leaks: Python and torch keep memory until the process ends. Objects of the double are counted instead.
         # Small books for each allocation, of which Python makes many.
-        "ASAN_OPTIONS": "detect_leaks=0:malloc_context_size=6:quarantine_size_mb=64",
-        "UBSAN_OPTIONS": "print_stacktrace=1",
-        "PYTHONPATH": f"{SITE}{os.pathsep}{ROOT / 'tests'}",
+        "ASAN_OPTIONS": f"detect_leaks=0:malloc_context_size=6:quarantine_size_mb=64:log_path={reports}",
+        "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={reports}",
+        "PYTHONPATH": f"{site}{os.pathsep}{ROOT / 'tests'}",
     }
 
 
-def run_tests(torch_version: str, arguments: list[str], log: Path) -> int:
-    """Run pytest over the double, with tensors exported as by ``torch_version``; return its status."""
+def run_tests(
+    torch_version: str, arguments: list[str], log: Path, site: Path = BUILD / "site", patience: float = 3600
+) -> int:
+    """Run pytest over the double, which plays ``torch_version``, for ``patience`` seconds; return its status."""
     cache = log.with_suffix(".cache")
     shutil.rmtree(cache, ignore_errors=True)
-    environment = sanitizer_environment() | {
+    reports = log.with_suffix(".sanitizer")
+    for old in log.parent.glob(f"{reports.name}.*"):
+        old.unlink()
+    environment = sanitizer_environment(site, reports) | {
         "HELION_MSL_DOUBLE_TORCH": torch_version,
         "HELION_MSL_CACHE_DIR": str(cache),
     }
     command = [sys.executable, "-m", "pytest", "-q", "-p", "metal_double.plugin", "-p", "no:cacheprovider"]
     with log.open("wb") as output:
-        finished = subprocess.run([*command, *arguments], cwd=ROOT, env=environment, stdout=output, stderr=output)
-    return finished.returncode
+        try:
+            status = subprocess.run(
+                [*command, *arguments], cwd=ROOT, env=environment, stdout=output, stderr=output, timeout=patience
+            ).returncode
+        except subprocess.TimeoutExpired as error:
+            output.write(f"\n{error}\n".encode())
+            status = 1
+        for report in sorted(log.parent.glob(f"{reports.name}.*")):
+            output.write(report.read_bytes())
+            status = status or 1
+    return status
 
 
 def plan(arguments: list[str]) -> list[tuple[str, list[str]]]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import uuid
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from metal_double import control
 double = control.find()
 pytestmark = pytest.mark.skipif(double is None, reason="needs the Metal double: make wall-run")
 
+HEADER = "#include <metal_stdlib>\nusing namespace metal;\n"
 SCALE = """
 #include <metal_stdlib>
 using namespace metal;
@@ -74,6 +76,15 @@ def test_warnings_do_not_stop_a_compile(request):
     assert works(source_of(request))
 
 
+def test_errors_come_with_the_warnings_beside_them(request):
+    report = "program_source:3:1: warning: unused variable 'y'\nprogram_source:4:76: error: no 'z'\n1 error generated."
+    double.stage("compile_error", report)
+    with pytest.raises(helion_msl.MetalCompileError) as caught:
+        helion_msl.compile(source_of(request), device="mps")
+    assert all(line in str(caught.value) for line in report.splitlines())
+    assert works(source_of(request))
+
+
 def test_a_pipeline_that_cannot_be_made(request):
     # Once for the archive's own attempt, which may fail, and once for the pipeline.
     double.stage("pipeline_error", "Compiler encountered an internal error")
@@ -94,6 +105,21 @@ def test_an_exception_of_metal_while_encoding_becomes_pythons(request):
     double.stage("launch_exception", "the encoder is gone")
     with pytest.raises(helion_msl.LaunchError, match="the encoder is gone"):
         works(source_of(request))
+    assert works(source_of(request))
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [("no_command_buffer", "torch's MPS stream has no command buffer"), ("no_encoder", "has no command encoder")],
+)
+def test_a_stream_without_a_buffer_or_an_encoder(request, failure, reason):
+    assert works(source_of(request))
+    double.stage(failure, "none")
+    x = torch.ones(4, device="mps")
+    with pytest.raises(helion_msl.LaunchError, match=reason):
+        helion_msl.launch(source_of(request), (x,), 4, 1)
+    helion_msl.synchronize("mps")
+    assert x.tolist() == [1.0] * 4
     assert works(source_of(request))
 
 
@@ -131,6 +157,40 @@ def test_a_failure_is_raised_by_the_next_launch_too(request, asynchronous):
     assert works(source_of(request))
 
 
+def test_a_failure_names_the_kernels_of_its_buffer_and_no_others(asynchronous):
+    x = torch.ones(4, device="mps")
+    named = [HEADER + f"kernel void k{i}(device float *x [[buffer(0)]]) {{ x[0] += 1; }}" for i in range(18)]
+    helion_msl.launch(named[17], (x,), 1, 1)
+    helion_msl.commit("mps")
+    for source in [*named[:3], named[0]]:
+        helion_msl.launch(source, (x,), 1, 1)
+    double.wait_for_gpu()
+    double.stage_command_buffer_error(3, "page fault")
+    with pytest.raises(helion_msl.KernelError, match=r"^4 launches of k0, k1, k2 failed on the GPU"):
+        helion_msl.synchronize("mps")
+    for source in named:
+        helion_msl.launch(source, (x,), 1, 1)
+    double.stage_command_buffer_error(3, "page fault")
+    with pytest.raises(helion_msl.KernelError, match=r"18 launches of k0, .*k15 and 2 more kernels failed"):
+        helion_msl.synchronize("mps")
+
+
+def test_after_a_fault_the_first_failures_are_listed_and_the_others_counted(request, asynchronous):
+    x = torch.ones(4, device="mps")
+    with double.gpu_held():
+        for _ in range(6):
+            helion_msl.launch(source_of(request), (x,), 4, 1)
+            helion_msl.commit("mps")
+        double.stage_command_buffer_error(4, "access revoked", times=6)
+    with pytest.raises(helion_msl.KernelError) as caught:
+        helion_msl.synchronize("mps")
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 5
+    assert all("1 launch of scale failed" in line for line in lines[:4])
+    assert lines[4] == "and 2 more command buffers failed after these"
+    helion_msl.synchronize("mps")
+
+
 def test_a_failure_of_a_buffer_without_launches_is_not_ours(asynchronous):
     x = torch.ones(4, device="mps")
     double.torch_add(x, 1.0)
@@ -156,6 +216,31 @@ def test_two_threads_that_want_the_same_kernel_compile_it_once(request):
             thread.join()
     assert len(kernels) == 4
     assert counts == {"libraries_compiled": 1}
+
+
+def test_python_and_other_kernels_go_on_while_one_compiles(request):
+    """A compile holds neither the GIL nor the lock of the cache."""
+    ready = HEADER + "kernel void ready(device float *x [[buffer(0)]]) { x[0] = 3; }"
+    x = torch.ones(1, device="mps")
+    helion_msl.launch(ready, (x,), 1, 1)
+    compiled = []
+    with double.compiler_held():
+        before = double.counter("libraries_compiled")
+        thread = threading.Thread(
+            target=lambda: compiled.append(helion_msl.compile(source_of(request), device="mps")), daemon=True
+        )
+        thread.start()
+        while double.counter("libraries_compiled") == before:
+            time.sleep(0.001)
+        x.zero_()
+        helion_msl.launch(ready, (x,), 1, 1)
+        helion_msl.compile(ready, device="mps")
+        helion_msl.synchronize("mps")
+        helion_msl.cache_info()
+        assert compiled == []
+    thread.join()
+    assert x.item() == 3
+    assert compiled[0].name == "scale"
 
 
 ARCHIVED = """
@@ -218,6 +303,54 @@ def test_a_machine_without_a_gpu_says_what_is_missing(machine, reason):
     refusal, description = run_program(UNAVAILABLE % machine).splitlines()
     assert reason in refusal
     assert description.startswith("metal: Apple M3 (double), MSL ")
+
+
+@pytest.mark.slow
+def test_a_gpu_without_memory_for_the_engine_is_asked_again_later():
+    program = """
+    double = session.start()
+    double.stage("no_memory", "all of it is in use")
+    try:
+        helion_msl.engine_description("mps")
+    except helion_msl.EngineUnavailableError as error:
+        print(error)
+    print(helion_msl.engine_description("mps"))
+    """
+    refusal, description = run_program(program).splitlines()
+    assert refusal == "torch's MPS stream has no usable Metal device"
+    assert description.startswith("metal: ")
+
+
+POLICY = """
+    double = session.start()
+    double.set_eager(False)
+    x = torch.zeros(1, device="mps")
+    add = helion_msl.compile("kernel void f(device float *x [[buffer(0)]]) { x[0] += 1; }", device="mps")
+    with double.counting("command_buffers_committed") as counts:
+        for _ in range(200):
+            add((x,), 1, 1)
+    helion_msl.synchronize("mps")
+    print(counts["command_buffers_committed"], x.item(), double.take_violations())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("commit_every", "commits"), [("", 3), ("0", 0), ("1", 200), ("7", 28)])
+def test_the_environment_says_after_how_many_launches_to_commit(commit_every, commits):
+    assert run_program(POLICY, HELION_MSL_COMMIT_EVERY=commit_every) == f"{commits} 200.0 []\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("commit_every", ["-1", "many", "64 launches", "4294967296"])
+def test_a_number_of_launches_that_is_none_is_refused(commit_every):
+    program = """
+    double = session.start()
+    try:
+        helion_msl.engine_description("mps")
+    except helion_msl.EngineUnavailableError as error:
+        print(error)
+    """
+    assert f'HELION_MSL_COMMIT_EVERY is "{commit_every}"' in run_program(program, HELION_MSL_COMMIT_EVERY=commit_every)
 
 
 @pytest.mark.slow

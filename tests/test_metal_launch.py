@@ -117,6 +117,37 @@ def test_a_tensor_may_be_freed_right_after_the_launch():
     del others
 
 
+def test_memory_that_torchs_allocator_hands_out_again_is_used_in_order():
+    """torch gives the buffer of a freed tensor to the next one of its size, also while the GPU has yet to read it."""
+    first, second = torch.zeros(64, device="mps"), torch.zeros(64, device="mps")
+    nines = torch.full((64,), 9.0)
+    with double.gpu_held():
+        x = torch.full((64,), 7.0, device="mps")
+        storage = x.untyped_storage()
+        helion_msl.launch(COPY, (x, first), 64, 1)
+        helion_msl.commit("mps")
+        del x
+        recycled = torch.empty(0, device="mps").set_(storage, 0, (64,))
+        double.torch_copy(recycled, nines)
+        helion_msl.launch(COPY, (recycled, second), 64, 1)
+        scale(recycled, -1.0)
+        del recycled
+    helion_msl.synchronize("mps")
+    assert first.tolist() == [7.0] * 64
+    assert second.tolist() == [9.0] * 64
+
+
+def test_a_kernel_may_be_dropped_right_after_the_launch():
+    x = ones()
+    with double.gpu_held():
+        helion_msl.compile(SCALE + "// dropped", device="mps")((x, 3.0), 64, 1)
+        helion_msl.commit("mps")
+        helion_msl.clear_cache()
+        gc.collect()
+    helion_msl.synchronize("mps")
+    assert x.tolist() == [3.0] * 64
+
+
 def test_views_reach_the_gpu_at_their_offset():
     storage = torch.arange(100.0, device="mps")
     helion_msl.launch(SCALE, (storage[30:40], -1.0), 10, 1)
@@ -140,6 +171,23 @@ def test_threads_may_launch_at_once():
     helion_msl.synchronize("mps")
     for x in tensors:
         assert x[0] == 2**10 + 2**10 - 1
+
+
+def test_launches_of_many_threads_into_one_tensor_are_none_lost():
+    x = torch.zeros(1, device="mps")
+    source = HEADER + "kernel void k(device float *x [[buffer(0)]], constant float &n [[buffer(1)]]) { x[0] += n; }"
+
+    def work(number):
+        for _ in range(50):
+            helion_msl.launch(source, (x, number), 1, 1)
+
+    threads = [threading.Thread(target=work, args=(float(10**i),)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    helion_msl.synchronize("mps")
+    assert x.item() == 50 * 1111
 
 
 def test_a_commit_follows_every_64_launches():
@@ -186,7 +234,7 @@ def kernel_with(tensors, numbers):
 @contextlib.contextmanager
 def counted_launches():
     """Counts on this thread, and keeps the test's own watching of torch's functions out of it."""
-    names = ("encoder_messages", "dispatch_syncs", "dispatches", "engine_allocations", "engine_locks")
+    names = ("encoder_messages", "torch_calls", "dispatch_syncs", "dispatches", "engine_allocations", "engine_locks")
     with torch._C.DisableTorchFunction(), double.counting(*names) as counts:
         double.watch_thread(True)
         try:
@@ -207,6 +255,7 @@ def test_what_a_launch_costs(tensors, numbers):
     assert counts == {
         "dispatches": launches,
         "encoder_messages": launches * (2 + tensors + numbers),
+        "torch_calls": launches * 3,  # for the stream, its command buffer and its encoder
         "dispatch_syncs": launches,
         "engine_locks": 0,
         "engine_allocations": 0,

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 
+#import "double_commands.h"
 #import "double_object.h"
 #include "double_state.h"
 #include "torch_stream.h"
@@ -35,18 +36,17 @@ std::atomic<std::int64_t> *counter(const std::string &name) {
 }
 
 // Failures that are staged with a text.
-const std::map<std::string, std::string Staged::*> failures = {
-    {"compile_error", &Staged::compile_error},
-    {"compile_warning", &Staged::compile_warning},
-    {"pipeline_error", &Staged::pipeline_error},
-    {"exception", &Staged::exception},
-    {"launch_exception", &Staged::launch_exception},
-    {"archive_error", &Staged::archive_error},
-    {"archive_write_error", &Staged::archive_write_error},
-    {"no_memory", &Staged::no_memory},
-    {"no_command_buffer", &Staged::no_command_buffer},
-    {"no_encoder", &Staged::no_encoder},
-    {"torch_error", &Staged::torch_error}};
+const std::map<std::string, std::string Staged::*> failures = {{"compile_error", &Staged::compile_error},
+                                                               {"compile_warning", &Staged::compile_warning},
+                                                               {"pipeline_error", &Staged::pipeline_error},
+                                                               {"exception", &Staged::exception},
+                                                               {"launch_exception", &Staged::launch_exception},
+                                                               {"archive_error", &Staged::archive_error},
+                                                               {"archive_write_error", &Staged::archive_write_error},
+                                                               {"no_memory", &Staged::no_memory},
+                                                               {"no_command_buffer", &Staged::no_command_buffer},
+                                                               {"no_encoder", &Staged::no_encoder},
+                                                               {"torch_error", &Staged::torch_error}};
 
 // GNUstep's log, where it says of an object that it was autoreleased on a thread without a pool.
 void take_log(NSString *message) {
@@ -72,6 +72,7 @@ EXPORT std::int64_t metal_double_counter(const char *name) {
 
 EXPORT void metal_double_set_eager(int on) { eager() = on != 0; }
 EXPORT void metal_double_hold_gpu(int on) { gpu_gate().close(on != 0); }
+EXPORT void metal_double_wait_for_gpu() { wait_for_gpu(); }
 EXPORT void metal_double_hold_compiler(int on) { compiler_gate().close(on != 0); }
 
 // Whether there is such a failure to stage.
@@ -82,9 +83,10 @@ EXPORT int metal_double_stage(const char *failure, const char *text) {
   staged().*found->second = text;
   return 1;
 }
-EXPORT void metal_double_stage_command_buffer_error(std::int64_t code, const char *reason) {
+EXPORT void metal_double_stage_command_buffer_error(std::int64_t code, const char *reason, int times) {
   const std::lock_guard lock(staged().mutex);
   staged().command_buffer_error = code;
+  staged().command_buffers_that_fail = times;
   staged().command_buffer_reason = reason;
 }
 EXPORT void metal_double_set_machine(int has_device, int is_paravirtual, int torch_has_mps, int macos_version) {

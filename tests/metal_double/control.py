@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import importlib
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,12 @@ class MetalDouble:
 
     def __init__(self, library: ctypes.PyDLL) -> None:
         self._library = library
+        self.torch_version = "2.13"
         for name in ("take_violations", "living_objects", "torch_synchronize"):
             self._function(name).restype = ctypes.c_void_p
         self._function("free").argtypes = [ctypes.c_void_p]
         self._function("counter").restype = ctypes.c_int64
-        self._function("stage_command_buffer_error").argtypes = [ctypes.c_int64, ctypes.c_char_p]
+        self._function("stage_command_buffer_error").argtypes = [ctypes.c_int64, ctypes.c_char_p, ctypes.c_int]
         self._function("exchange_api").restype = ctypes.py_object
         self._function("exchange_api").argtypes = [ctypes.py_object, ctypes.py_object]
         self._function("torch_add").argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_float]
@@ -77,6 +79,10 @@ class MetalDouble:
         finally:
             self._function("hold_gpu")(0)
 
+    def wait_for_gpu(self) -> None:
+        """Returns when all committed command buffers have run, which torch is not told."""
+        self._function("wait_for_gpu")()
+
     @contextlib.contextmanager
     def compiler_held(self) -> Iterator[None]:
         """Within the block, Metal's compiler does not come to an end."""
@@ -90,9 +96,9 @@ class MetalDouble:
         """The next message that ``failure`` fits fails with ``text``."""
         assert self._function("stage")(failure.encode(), text.encode()), failure
 
-    def stage_command_buffer_error(self, code: int, reason: str) -> None:
-        """The next committed command buffer fails on the GPU, with a code of ``MTLCommandBufferError``."""
-        self._function("stage_command_buffer_error")(code, reason.encode())
+    def stage_command_buffer_error(self, code: int, reason: str, times: int = 1) -> None:
+        """The next command buffers that run fail on the GPU, with a code of ``MTLCommandBufferError``."""
+        self._function("stage_command_buffer_error")(code, reason.encode(), times)
 
     def set_machine(
         self, *, has_device: bool = True, is_paravirtual: bool = False, torch_has_mps: bool = True, macos: int = 15
@@ -109,6 +115,7 @@ class MetalDouble:
         minor = int(version.split(".")[1])
         self._function("set_torch_minor_version")(minor)
         self._function("set_exchange_style")(int(minor >= 14))
+        self.torch_version = version
 
     def set_current_stream(self, stream: int) -> None:
         """The calling thread's: 0 is the default stream, 1 to 32 are torch's pool. Before torch 2.15 there is one."""
@@ -148,6 +155,7 @@ class MetalDouble:
         self._function("end_encoder")()
 
 
+@functools.cache
 def find() -> MetalDouble | None:
     """Return the double, or None where the extension was built without it."""
     extension = importlib.import_module("helion_msl._C")

@@ -22,6 +22,8 @@ class GpuQueue;
 // A command queue of the GPU's, with a thread of its own that runs what is committed to it in the order of the commits.
 // Queues run at the same time. Never destroyed: buffers may come until the process ends.
 GpuQueue &make_gpu_queue();
+// Returns when everything committed to any queue has run.
+void wait_for_gpu();
 
 // The one device, or null where the machine is to have none. Not retained.
 DoubleDevice *shared_device();

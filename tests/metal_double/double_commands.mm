@@ -62,6 +62,8 @@ constexpr NSUInteger argument_entries = 31;
 // "The data must be less than 4 KB" (setBytes:length:atIndex:).
 constexpr NSUInteger longest_inline_data = 4096;
 
+std::atomic<int> waiting_buffers = 0;  // committed, and not yet run
+
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 void run_dispatch(const HostKernel &kernel, const ArgumentTable &table, MTLSize grid, MTLSize threads) {
@@ -100,7 +102,12 @@ namespace metal_double {
 
 GpuQueue &make_gpu_queue() { return *new GpuQueue; }
 
+void wait_for_gpu() {
+  for (int waiting = waiting_buffers; waiting > 0; waiting = waiting_buffers) waiting_buffers.wait(waiting);
+}
+
 void GpuQueue::enqueue(DoubleCommandBuffer *buffer) {
+  ++waiting_buffers;
   {
     const std::lock_guard lock(mutex_);
     waiting_.push_back([buffer retain]);
@@ -120,6 +127,8 @@ void GpuQueue::run() {
     gpu_gate().pass();
     [buffer execute];
     [buffer release];
+    --waiting_buffers;
+    waiting_buffers.notify_all();
   }
 }
 
@@ -232,10 +241,10 @@ void GpuQueue::run() {
 - (void)stageFailure {
   Staged &failures = staged();
   const std::lock_guard staging(failures.mutex);
-  if (failures.command_buffer_error == 0) return;
+  if (failures.command_buffers_that_fail == 0) return;
+  --failures.command_buffers_that_fail;
   _state->error =
       [make_error("MTLCommandBufferErrorDomain", failures.command_buffer_error, failures.command_buffer_reason) retain];
-  failures.command_buffer_error = 0;
 }
 
 // On the GPU's thread, which has no autorelease pool when the handlers are called, as Metal's own threads have none.

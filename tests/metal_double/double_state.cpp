@@ -1,5 +1,6 @@
 #include "double_state.h"
 
+#include <chrono>
 #include <map>
 
 namespace metal_double {
@@ -8,6 +9,8 @@ namespace {
 std::mutex state_mutex;
 std::vector<std::string> violations;
 std::map<std::string, std::int64_t> living_objects;
+
+constexpr std::chrono::seconds patience{60};
 
 // In the thread's own block from its start, since the hook that counts allocations reads it.
 __attribute__((tls_model("initial-exec"))) thread_local int depth = 0;
@@ -70,7 +73,8 @@ void Gate::close(bool closed) {
 
 void Gate::pass() {
   std::unique_lock lock(mutex_);
-  opened_.wait(lock, [this] { return !is_closed_; });
+  if (opened_.wait_for(lock, patience, [this] { return !is_closed_; })) return;
+  report_violation("nobody let the double go on: whoever was to do so waits for it");
 }
 
 // Neither is ever destroyed: the GPU's threads run until the process ends.

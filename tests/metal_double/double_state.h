@@ -53,7 +53,8 @@ struct Staged {
   std::string no_command_buffer;          // torch's stream has none to give
   std::string no_encoder;                 // torch's stream has none to give
   std::string torch_error;                // torch throws this when it next waits for the GPU
-  std::int64_t command_buffer_error = 0;  // MTLCommandBufferError of the next committed buffer
+  std::int64_t command_buffer_error = 0;  // MTLCommandBufferError of the next buffers to run
+  int command_buffers_that_fail = 0;
   std::string command_buffer_reason;
   // Persistent. There is no MPS until a test process asks for it: the programs that tests start are without.
   std::atomic<bool> no_device{false};
@@ -68,7 +69,7 @@ std::string take_staged(std::string Staged::*member);
 // Whether dispatches run when they are encoded. Off, they run on the GPU's thread after their buffer's commit.
 std::atomic<bool> &eager();
 
-// Holds up whoever comes to it while it is closed.
+// Holds up whoever comes to it while it is closed, but not for ever: a test that deadlocks is to fail.
 class Gate {
  public:
   void close(bool closed);

@@ -39,7 +39,13 @@ extern "C" TORCH_EXPORT void dispatch_sync_f(dispatch_queue_t queue, void *conte
     queue->mutex.unlock();
   };
   enter();
-  work(context);
+  try {
+    work(context);
+  } catch (...) {
+    report_violation("an exception crossed dispatch_sync: libdispatch would end the process");
+    leave();
+    throw;
+  }
   leave();
 }
 
