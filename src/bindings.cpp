@@ -6,7 +6,9 @@
 #include <charconv>
 
 #include "argument_binding.h"
+#include "device_argument.h"
 #include "disk_cache_bindings.h"
+#include "engine_tools_bindings.h"
 #include "engines.h"
 #include "errors.h"
 #include "kernel_dispatcher.h"
@@ -32,6 +34,13 @@ DeviceKind read_device(nb::handle device) {
   if (name == "mps" || name == "mps:0") return DeviceKind::mps;
   throw ArgumentError("device must be \"cpu\" or \"mps\", not \"" + std::string(name) + "\"");
 }
+struct Kernel {
+  Engine *engine;
+  std::shared_ptr<const CompiledKernel> compiled;
+  std::string source;
+
+  const KernelInfo &info() const { return compiled->info(); }
+};
 
 MathMode read_math_mode(nb::handle math_mode) {
   const std::string_view name = text_of(math_mode.ptr(), "math_mode");
@@ -226,6 +235,7 @@ NB_MODULE(_C, m) {
   bind_kernel_dispatcher(m.ptr());
   bind_cache(m);
   bind_disk_cache(m);
+  bind_engine_tools(m);
   m.def(
       "launch",
       [](nb::handle msl, nb::handle args, nb::handle grid, nb::handle block_dims, nb::handle name) {

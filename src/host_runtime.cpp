@@ -2,6 +2,8 @@
 #include <pthread.h>
 
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -10,9 +12,13 @@
 #include <vector>
 
 #include "engine.h"
+#include "engine_tools.h"
+#include "errors.h"
 #include "host_compiler.h"
+#include "host_device.h"
 #include "host_launch.h"
 #include "host_library.h"
+#include "host_threadgroup.h"
 #include "thread_pool.h"
 
 namespace helion_msl {
@@ -68,7 +74,7 @@ LoadedLibraries &loaded_libraries() {
   return libraries;
 }
 
-class HostEngine final : public Engine {
+class HostEngine final : public Engine, public EngineTools {
  public:
   HostEngine() {
     pthread_atfork([] { loaded_libraries().lock(); }, [] { loaded_libraries().unlock(); },
@@ -95,12 +101,16 @@ class HostEngine final : public Engine {
 
   void launch(const CompiledKernel &kernel, std::span<const BoundArgument> arguments, Dimensions grid,
               Dimensions threads) override {
+    const std::shared_ptr<GpuTimeRegion> region = open_region_.current();
+    const double start = region ? seconds_now() : 0;
     if (arguments.size() <= max_buffer_count) {
       std::array<void *, max_buffer_count> addresses;
-      return launch(kernel, arguments, addresses.data(), grid, threads);
+      launch(kernel, arguments, addresses.data(), grid, threads);
+    } else {
+      std::vector<void *> addresses(arguments.size());
+      launch(kernel, arguments, addresses.data(), grid, threads);
     }
-    std::vector<void *> addresses(arguments.size());
-    launch(kernel, arguments, addresses.data(), grid, threads);
+    if (region) region->add(start, seconds_now());
   }
 
   bool launch_is_long(const CompiledKernel &kernel, Dimensions grid, Dimensions threads) const override {
@@ -112,7 +122,46 @@ class HostEngine final : public Engine {
   void synchronize() override {}
   void commit() override {}
 
+  DeviceInfo device_info() override {
+    DeviceInfo info;
+    info.name = processor_name();
+    info.architecture = machine_architecture();
+    info.language_version = "3.1";  // what helion_host/predefined.h says to kernels
+    info.compiler = compiler_.description();
+    info.system = operating_system();
+    info.threads = ThreadPool::concurrency();
+    info.max_threads_per_threadgroup = max_threads_per_threadgroup;
+    info.max_threadgroup_memory = max_threadgroup_memory;
+    info.recommended_working_set = physical_memory();
+    return info;
+  }
+
+  // Kept, so that a program finds what it has set; a launch has run when it returns.
+  std::uint32_t commit_every() const override { return commit_every_.load(std::memory_order_relaxed); }
+  void set_commit_every(std::uint32_t launches) override { commit_every_.store(launches, std::memory_order_relaxed); }
+  void set_labels(bool) override {}  // there is no profiler to show them
+
+  void begin_capture(const std::string &) override {
+    throw EngineUnavailableError(
+        "there is no GPU to capture: kernels on CPU tensors run on this machine's cores, and captures are Metal's, "
+        "which "
+        "needs macOS on Apple silicon. Debug a kernel here with what debugs other native code, or look at its results");
+  }
+  void end_capture() override { throw LaunchError("no capture is running"); }
+
+  // Of the launches themselves, from the call into their code to the end of their last thread.
+  std::shared_ptr<GpuTimeRegion> begin_gpu_time() override { return open_region_.open(); }
+  double end_gpu_time(const std::shared_ptr<GpuTimeRegion> &region) override {
+    open_region_.close(region);
+    return region->total();
+  }
+  void cancel_gpu_time(const std::shared_ptr<GpuTimeRegion> &region) override { open_region_.close(region); }
+
  private:
+  static double seconds_now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  }
+
   static void launch(const CompiledKernel &kernel, std::span<const BoundArgument> arguments, void **addresses,
                      Dimensions grid, Dimensions threads) {
     for (std::size_t index = 0; index < arguments.size(); ++index) {
@@ -123,14 +172,24 @@ class HostEngine final : public Engine {
   }
 
   HostCompiler compiler_;
+  OpenGpuTimeRegion open_region_;
+  std::atomic<std::uint32_t> commit_every_ = 0;
 };
+
+HostEngine &the_host_engine() {
+  // Never destroyed: Python may still launch while the process exits.
+  static auto &engine = *new HostEngine;
+  return engine;
+}
 
 }  // namespace
 
 Engine &host_engine() {
-  // Never destroyed: Python may still launch while the process exits.
-  static auto &engine = *new HostEngine;
-  return engine;
+  return the_host_engine();
+}
+
+EngineTools &host_engine_tools() {
+  return the_host_engine();
 }
 
 }  // namespace helion_msl

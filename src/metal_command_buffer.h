@@ -12,23 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "gpu_time.h"
 #import "metal_platform.h"
 
 namespace helion_msl {
-
-// GPU time spent on the command buffers of a region. Metal's threads add to it.
-class GpuTimeRegion {
- public:
-  void add(double start, double end);  // seconds on the GPU's clock
-  double total() const;                // intervals that overlap count once
-
- private:
-  struct Interval {
-    double start, end;
-  };
-  mutable std::mutex mutex_;
-  std::vector<Interval> intervals_;
-};
 
 // One of torch's command buffers that holds launches of ours. Written on the queue of its stream while launches are
 // encoded, and read by the completion handler, which Metal calls after the buffer has been committed.

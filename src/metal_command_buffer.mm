@@ -36,24 +36,6 @@ std::string advice(NSError *error) {
 
 }  // namespace
 
-void GpuTimeRegion::add(double start, double end) {
-  const std::lock_guard lock(mutex_);
-  intervals_.push_back({start, end});
-}
-
-double GpuTimeRegion::total() const {
-  const std::lock_guard lock(mutex_);
-  auto intervals = intervals_;
-  std::sort(intervals.begin(), intervals.end(), [](const Interval &a, const Interval &b) { return a.start < b.start; });
-  double total = 0;
-  double covered_until = 0;
-  for (const auto &[start, end] : intervals) {
-    total += std::max(0.0, end - std::max(start, covered_until));
-    covered_until = std::max(covered_until, end);
-  }
-  return total;
-}
-
 void CommandBufferRecord::add_kernel(const KernelName &name) {
   if (kernel_count < kernels.size()) kernels[kernel_count] = name;
   ++kernel_count;

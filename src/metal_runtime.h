@@ -1,4 +1,4 @@
-// The Metal engine, for its own parts. Others see engine.h and metal_tools.h.
+// The Metal engine, for its own parts. Others see engine.h and engine_tools.h.
 #pragma once
 
 #include <atomic>
@@ -11,6 +11,8 @@
 
 #include "disk_cache.h"
 #include "engine.h"
+#include "engine_tools.h"
+#include "gpu_time.h"
 #include "metal_command_buffer.h"
 #import "metal_platform.h"
 #include "retained.h"
@@ -31,7 +33,7 @@ struct MetalStream {
   std::uint32_t launches_since_commit = 0;
 };
 
-class MetalEngine final : public Engine {
+class MetalEngine final : public Engine, public EngineTools {
  public:
   // Throws EngineUnavailableError.
   MetalEngine();
@@ -45,16 +47,16 @@ class MetalEngine final : public Engine {
   void synchronize() override;
   void commit() override;
 
-  id<MTLDevice> metal_device() const { return device_.get(); }
-  bool is_paravirtual() const { return is_paravirtual_; }
-  void set_commit_every(std::uint32_t launches) { commit_every_.store(launches, std::memory_order_relaxed); }
-  std::uint32_t commit_every() const { return commit_every_.load(std::memory_order_relaxed); }
-  void set_labels(bool wanted) { are_labels_wanted_.store(wanted, std::memory_order_relaxed); }
-  void set_capturing(bool capturing) { is_capturing_.store(capturing, std::memory_order_relaxed); }
-
-  // One region at a time: throws LaunchError while another is open.
-  std::shared_ptr<GpuTimeRegion> begin_gpu_time();
-  double end_gpu_time(const std::shared_ptr<GpuTimeRegion> &region);
+  // The tools, in metal_tools.mm.
+  DeviceInfo device_info() override;
+  std::uint32_t commit_every() const override { return commit_every_.load(std::memory_order_relaxed); }
+  void set_commit_every(std::uint32_t launches) override { commit_every_.store(launches, std::memory_order_relaxed); }
+  void set_labels(bool wanted) override { are_labels_wanted_.store(wanted, std::memory_order_relaxed); }
+  void begin_capture(const std::string &path) override;
+  void end_capture() override;
+  std::shared_ptr<GpuTimeRegion> begin_gpu_time() override;
+  double end_gpu_time(const std::shared_ptr<GpuTimeRegion> &region) override;
+  void cancel_gpu_time(const std::shared_ptr<GpuTimeRegion> &region) override { region_.close(region); }
 
  private:
   MetalStream &current_stream();
@@ -63,7 +65,6 @@ class MetalEngine final : public Engine {
   void encode(MetalStream &stream, const MetalKernel &kernel, std::span<const BoundArgument> arguments, MTLSize grid,
               MTLSize threads);
   void commit_stream(MetalStream &stream);
-  void close_region(const std::shared_ptr<GpuTimeRegion> &region);
   std::string archive_key(const std::string &expanded, const CompileRequest &request, const std::string &kernel) const;
 
   TorchMps torch_;
@@ -78,10 +79,7 @@ class MetalEngine final : public Engine {
 
   std::mutex mutex_;                                   // never held while messages are sent
   std::vector<std::unique_ptr<MetalStream>> streams_;  // guarded by mutex_
-  std::shared_ptr<GpuTimeRegion> region_;              // guarded by mutex_
+  OpenGpuTimeRegion region_;
 };
-
-// The engine of metal_engine(), as its own class.
-MetalEngine &the_metal_engine();
 
 }  // namespace helion_msl

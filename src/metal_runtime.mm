@@ -200,12 +200,7 @@ CommandBufferRecord &MetalEngine::record_of_current_buffer(MetalStream &stream) 
   if (stream.command_buffer == buffer && !stream.record->finished.load(std::memory_order_acquire)) {
     return *stream.record;
   }
-  std::shared_ptr<GpuTimeRegion> region;
-  {
-    const std::lock_guard lock(mutex_);
-    region = region_;
-  }
-  stream.record = monitor_.follow(buffer, std::move(region));
+  stream.record = monitor_.follow(buffer, region_.current());
   stream.command_buffer = buffer;
   stream.launches_since_commit = 0;
   std::erase_if(stream.unfinished, [](const auto &record) { return record->finished.load(std::memory_order_acquire); });
@@ -292,32 +287,7 @@ void MetalEngine::synchronize() {
   if (!torch_error.empty() && !is_known(torch_error, thrown_by_launches)) throw KernelError(torch_error);
 }
 
-std::shared_ptr<GpuTimeRegion> MetalEngine::begin_gpu_time() {
-  auto region = std::make_shared<GpuTimeRegion>();
-  {
-    const std::lock_guard lock(mutex_);
-    if (region_) throw LaunchError("the GPU time of another region is being measured; close that one first");
-    region_ = region;
-  }
-  try {
-    commit();  // launches from before stay in buffers without the region
-  } catch (...) {
-    close_region(region);
-    throw;
-  }
-  return region;
-}
-
-double MetalEngine::end_gpu_time(const std::shared_ptr<GpuTimeRegion> &region) {
-  close_region(region);
-  synchronize();
-  return region->total();
-}
-
-void MetalEngine::close_region(const std::shared_ptr<GpuTimeRegion> &region) {
-  const std::lock_guard lock(mutex_);
-  if (region_ == region) region_ = nullptr;
-}
+namespace {
 
 MetalEngine &the_metal_engine() {
   // Where this throws, the next call tries again: torch may be imported by then. Never destroyed, as the process's end
@@ -326,6 +296,10 @@ MetalEngine &the_metal_engine() {
   return *engine;
 }
 
+}  // namespace
+
 Engine &metal_engine() { return the_metal_engine(); }
+
+EngineTools &metal_engine_tools() { return the_metal_engine(); }
 
 }  // namespace helion_msl

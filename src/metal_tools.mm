@@ -1,6 +1,5 @@
-#include "metal_tools.h"
-
-#include <iterator>
+// What a person asks of the Metal engine besides launching kernels.
+#include <exception>
 
 #include "autorelease_pool.h"
 #include "errors.h"
@@ -30,36 +29,29 @@ std::string family_of(id<MTLDevice> device) {
 
 }  // namespace
 
-MetalDeviceInfo metal_device_info() {
-  const MetalEngine &engine = the_metal_engine();
-  MetalDeviceInfo info;
+DeviceInfo MetalEngine::device_info() {
+  DeviceInfo info;
   guard_objective_c<EngineUnavailableError>("describing the GPU", [&] {
     const AutoreleasePool pool;
-    const id<MTLDevice> device = engine.metal_device();
+    const id<MTLDevice> device = device_.get();
     info.name = text_of(device.name);
     info.architecture = text_of(device.architecture.name);
     info.family = family_of(device);
     info.language_version = language_version_name(newest_language_version());
-    info.system_version = text_of([NSProcessInfo processInfo].operatingSystemVersionString);
+    info.compiler = "Metal";
+    info.system = text_of([NSProcessInfo processInfo].operatingSystemVersionString);
+    info.max_threads_per_threadgroup = static_cast<std::uint32_t>(device.maxThreadsPerThreadgroup.width);
+    info.max_threadgroup_memory = device.maxThreadgroupMemoryLength;
     info.max_buffer_length = device.maxBufferLength;
     info.recommended_working_set = device.recommendedMaxWorkingSetSize;
-    info.max_threadgroup_memory = device.maxThreadgroupMemoryLength;
-    info.max_threads_per_threadgroup = static_cast<std::uint32_t>(device.maxThreadsPerThreadgroup.width);
     info.has_unified_memory = device.hasUnifiedMemory;
-    info.is_paravirtual = engine.is_paravirtual();
+    info.is_paravirtual = is_paravirtual_;
   });
   return info;
 }
 
-void metal_set_commit_every(std::uint32_t launches) { the_metal_engine().set_commit_every(launches); }
-
-std::uint32_t metal_commit_every() { return the_metal_engine().commit_every(); }
-
-void metal_set_labels(bool enabled) { the_metal_engine().set_labels(enabled); }
-
-void metal_begin_capture(const std::string &path) {
-  MetalEngine &engine = the_metal_engine();
-  engine.commit();
+void MetalEngine::begin_capture(const std::string &path) {
+  commit();
   guard_objective_c<LaunchError>("starting a capture", [&] {
     const AutoreleasePool pool;
     MTLCaptureManager *manager = [MTLCaptureManager sharedCaptureManager];
@@ -68,7 +60,7 @@ void metal_begin_capture(const std::string &path) {
     }
     if (manager.isCapturing) throw LaunchError("a capture is running already; end that one first");
     const auto descriptor = Retained<MTLCaptureDescriptor *>::adopt([[MTLCaptureDescriptor alloc] init]);
-    descriptor.get().captureObject = engine.metal_device();
+    descriptor.get().captureObject = device_.get();
     descriptor.get().destination = MTLCaptureDestinationGPUTraceDocument;
     descriptor.get().outputURL = make_file_url(path).get();
     NSError *error = nil;
@@ -77,31 +69,41 @@ void metal_begin_capture(const std::string &path) {
                         ". The path must end in .gputrace, and nothing may be there yet");
     }
   });
-  engine.set_capturing(true);
+  is_capturing_.store(true, std::memory_order_relaxed);
 }
 
-void metal_end_capture() {
-  MetalEngine &engine = the_metal_engine();
+void MetalEngine::end_capture() {
   std::exception_ptr failure;
   try {
-    engine.synchronize();
-  } catch (const KernelError &) {
+    synchronize();
+  } catch (const std::exception &) {
     failure = std::current_exception();  // the document is closed all the same: it may show why
   }
+  is_capturing_.store(false, std::memory_order_relaxed);
   guard_objective_c<LaunchError>("ending a capture", [&] {
     const AutoreleasePool pool;
     MTLCaptureManager *manager = [MTLCaptureManager sharedCaptureManager];
     if (!manager.isCapturing) throw LaunchError("no capture is running");
     [manager stopCapture];
   });
-  engine.set_capturing(false);
   if (failure) std::rethrow_exception(failure);
 }
 
-std::shared_ptr<GpuTimeRegion> metal_begin_gpu_time() { return the_metal_engine().begin_gpu_time(); }
+std::shared_ptr<GpuTimeRegion> MetalEngine::begin_gpu_time() {
+  auto region = region_.open();
+  try {
+    commit();  // launches from before stay in buffers without the region
+  } catch (...) {
+    region_.close(region);
+    throw;
+  }
+  return region;
+}
 
-double metal_end_gpu_time(const std::shared_ptr<GpuTimeRegion> &region) {
-  return the_metal_engine().end_gpu_time(region);
+double MetalEngine::end_gpu_time(const std::shared_ptr<GpuTimeRegion> &region) {
+  region_.close(region);
+  synchronize();
+  return region->total();
 }
 
 }  // namespace helion_msl

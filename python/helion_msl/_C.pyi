@@ -5,6 +5,8 @@ The native part of helion_msl: compiles Metal Shading Language and launches kern
 from collections.abc import Callable, Mapping, Sequence
 from types import CellType
 from typing import Any, Literal
+import os
+from typing import Literal
 
 
 class ArgumentInfo:
@@ -163,6 +165,161 @@ def disk_cache_info() -> dict[str, Any]: ...
 def disk_cache_trim(max_bytes: int, max_age_seconds: int) -> tuple[int, int]: ...
 
 def disk_cache_clear() -> tuple[int, int]: ...
+class DeviceInfo:
+    """
+    What a device tells about itself. Texts are empty and numbers None where it has nothing of the kind.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name of the GPU or of the processor, ``"Apple M3 Pro"``."""
+
+    @property
+    def architecture(self) -> str:
+        """``"applegpu_g15s"``, ``"x86_64"``."""
+
+    @property
+    def family(self) -> str:
+        """
+        Highest of Apple's GPU families that it supports, ``"apple9"``; empty on the CPU.
+        """
+
+    @property
+    def language_version(self) -> str:
+        """Version of MSL that kernels are compiled as, ``"3.2"``."""
+
+    @property
+    def compiler(self) -> str:
+        """What compiles kernels, ``"Metal"`` or ``"clang 22"``."""
+
+    @property
+    def system(self) -> str:
+        """The operating system and its version."""
+
+    @property
+    def threads(self) -> int | None:
+        """Threads of the CPU that run kernels; None on a GPU."""
+
+    @property
+    def max_threads_per_threadgroup(self) -> int:
+        """Most threads of a threadgroup along x; a kernel may allow fewer."""
+
+    @property
+    def max_threadgroup_memory(self) -> int:
+        """Most bytes of threadgroup memory that a threadgroup can have."""
+
+    @property
+    def max_buffer_length(self) -> int | None:
+        """Most bytes of one buffer; None: as memory allows."""
+
+    @property
+    def recommended_working_set(self) -> int | None:
+        """Bytes that all buffers together should not exceed."""
+
+    @property
+    def has_unified_memory(self) -> bool:
+        """Whether CPU and device share their memory."""
+
+    @property
+    def is_paravirtual(self) -> bool:
+        """
+        Whether it is the GPU of a virtual machine, which differs from a physical one.
+        """
+
+    def __repr__(self) -> str: ...
+
+def device_info(device: object = None) -> DeviceInfo:
+    """
+    What kernels on ``device`` (by default the platform's) run on.
+
+    Raises:
+        EngineUnavailableError: there is no compiler or no device.
+    """
+
+class GpuTime:
+    """The context manager of :func:`gpu_time`."""
+
+    @property
+    def seconds(self) -> float | None:
+        """
+        What the launches took; None before the block is left, or when an exception left it.
+        """
+
+    @property
+    def device(self) -> str:
+        """``"mps"`` or ``"cpu"``."""
+
+    def __enter__(self) -> GpuTime: ...
+
+    def __exit__(self, type: object = None, value: object = None, traceback: object = None) -> None: ...
+
+def gpu_time(device: object = None) -> GpuTime:
+    """
+    Measures the time that launches of this package take on the device: ``with gpu_time() as time: ...``.
+
+    Leaving the block waits for the launches in it; ``time.seconds`` is then what they took. On the GPU it is the time
+    between the start and the end of the command buffers that hold them, so PyTorch's kernels in the same buffers count as
+    well; on the CPU it is the time inside of the launches. What runs at the same time counts once. One block can be open
+    at a time, in all threads together.
+
+    Args:
+        device: ``"mps"`` or ``"cpu"``; by default the platform's.
+
+    Raises:
+        LaunchError: another block is open.
+        KernelError: a launch failed on the GPU; raised when the block is left.
+        EngineUnavailableError: there is no compiler or no device.
+    """
+
+class Capture:
+    """The context manager of :func:`capture`."""
+
+    @property
+    def path(self) -> str:
+        """Where the document is written."""
+
+    def __enter__(self) -> Capture: ...
+
+    def __exit__(self, type: object = None, value: object = None, traceback: object = None) -> None: ...
+
+def capture(path: str | bytes | os.PathLike[str] | os.PathLike[bytes], device: object = None) -> Capture:
+    """
+    Records all work of the GPU into a ``.gputrace`` document, which Xcode opens: ``with capture("a.gputrace"): ...``.
+
+    The process has to be started with ``MTL_CAPTURE_ENABLED=1`` in its environment. Kernels appear under their names. Work
+    from before the block is not in the document; leaving the block waits for the work in it.
+
+    Args:
+        path: of the document: ends in ``.gputrace``, and nothing may be there yet.
+        device: ``"mps"``, the default on a Mac. The CPU has nothing to capture.
+
+    Raises:
+        LaunchError: Metal cannot capture, or a capture is running.
+        KernelError: a launch failed on the GPU; raised when the block is left, with the document complete.
+        EngineUnavailableError: there is no GPU.
+    """
+
+def get_commit_every(device: object = None) -> int:
+    """
+    After how many launches of a stream the engine commits them by itself; 0: never.
+    """
+
+def set_commit_every(launches: int, device: object = None) -> None:
+    """
+    Sets after how many launches of a stream the engine commits them, so that the GPU starts early.
+
+    64 at first, or ``HELION_MSL_COMMIT_EVERY`` of the environment; 0 leaves it to PyTorch. On the CPU a launch has run when it returns, and the number has no effect.
+
+    Raises:
+        ArgumentError: ``launches`` is no such number.
+    """
+
+def set_labels(wanted: bool, device: object = None) -> None:
+    """
+    Whether launches carry their kernel's name for Instruments, at the cost of two messages to Metal each.
+
+    Off at first; always on during a :func:`capture`.
+    """
 
 def launch(msl: str, args: Sequence[object], grid: int | Sequence[int], block_dims: int | Sequence[int], *, name: str | None = None) -> None:
     """
