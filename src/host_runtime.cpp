@@ -144,8 +144,7 @@ class HostEngine final : public Engine, public EngineTools {
   void begin_capture(const std::string &) override {
     throw EngineUnavailableError(
         "there is no GPU to capture: kernels on CPU tensors run on this machine's cores, and captures are Metal's, "
-        "which "
-        "needs macOS on Apple silicon. Debug a kernel here with what debugs other native code, or look at its results");
+        "which needs macOS on Apple silicon. Pass device=\"mps\" on a Mac");
   }
   void end_capture() override { throw LaunchError("no capture is running"); }
 

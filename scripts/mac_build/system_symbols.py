@@ -67,7 +67,7 @@ DOCUMENTED_CXX = {
     r"__ZN?K?NSt3__14__fs10filesystem\w+": "libc++: <filesystem>, in the library since macOS 10.15",
     r"__Z(T[IV])?NK?St3__1(12future_error|15future_category|17__assoc_sub_state)\w*": "libc++: <future>",
     r"__Z(T[IV])?NK?St3__117bad_function_call\w*": "libc++: <functional>, in the library since macOS 10.7",
-    r"__ZNSt11logic_errorC2ERKS_": "libc++abi: copy constructor of std::logic_error",
+    r"__ZNSt(11logic|13runtime)_error(C2|aS)ERKS_": "libc++abi: copies of the standard errors, members of the library",
     r"__ZdlPvm(St11align_val_t)?": "libc++abi: sized operator delete, in the library since macOS 10.12",
     r"__ZnamRKSt9nothrow_t": "libc++abi: operator new[](size_t, nothrow)",
 }

@@ -16,7 +16,6 @@ import zipfile
 from pathlib import Path
 
 import abi3info
-import lief
 import ziglang
 from abi3info.models import PyVersion, Symbol
 
@@ -33,13 +32,8 @@ def libsystem_exports() -> frozenset[str]:
     return frozenset(re.findall(r"[\w$.]+", text))
 
 
-def python_problem(symbol: str, *, is_stable: bool) -> str | None:
-    """Why the interpreter may not export ``symbol``; None where it does."""
-    if not is_stable:
-        # The whole C API of one version, which the version's own interpreter exports.
-        interpreter = lief.ELF.parse(str(Path(sys.executable).resolve()))
-        names = {str(each.name) for each in interpreter.exported_symbols} if interpreter is not None else set()
-        return None if symbol.removeprefix("_") in names else "is not exported by this machine's Python"
+def python_problem(symbol: str) -> str | None:
+    """Why the interpreter may not export ``symbol``; None where every one from 3.12 on does."""
     name = Symbol(symbol.removeprefix("_"))
     entry = abi3info.FUNCTIONS.get(name) or abi3info.DATAS.get(name)
     if entry is None:
@@ -68,7 +62,7 @@ def torch_names(image: macho.Image) -> set[str]:
     return {f"_{text}" for text in image.strings if pattern.fullmatch(text)}
 
 
-def problems_of(image: macho.Image, torches: list[torch_wheels.TorchWheel], *, is_stable: bool) -> list[str]:
+def problems_of(image: macho.Image, torches: list[torch_wheels.TorchWheel]) -> list[str]:
     """One line for each symbol that is not accounted for."""
     libsystem = libsystem_exports()
     problems = []
@@ -76,7 +70,7 @@ def problems_of(image: macho.Image, torches: list[torch_wheels.TorchWheel], *, i
         if library is not None:
             problem = system_problem(symbol, library, torches, libsystem)
         elif system_symbols.is_python(symbol):
-            problem = python_problem(symbol, is_stable=is_stable)
+            problem = python_problem(symbol)
         else:
             problem = "is in no library that the extension loads"
         if problem is not None:
@@ -99,7 +93,7 @@ def main() -> int:
         image = macho.read_image(Path(archive.extract(name, directory)), with_strings=True)
     versions = sorted({torch_wheels.OLDEST, torch_wheels.TESTED, torch_wheels.newest_version()})
     torches = [torch_wheels.TorchWheel(version) for version in versions]
-    problems = problems_of(image, torches, is_stable="-abi3-" in wheels[0].name)
+    problems = problems_of(image, torches)
     for problem in problems:
         print(f"wall-link: {problem}")
     if problems:

@@ -1,4 +1,7 @@
-"""What a wheel for arm64 macOS must hold."""
+"""What a wheel for arm64 macOS must hold, from wherever it was built.
+
+usage: python -m mac_build.wheel_check WHEEL...
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import csv
 import email
 import hashlib
 import subprocess
+import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -14,6 +18,15 @@ from pathlib import Path
 from mac_build import macho, system_symbols
 
 ROOT = Path(__file__).resolve().parents[2]
+
+PLATFORM = "macosx_14_0_arm64"
+STABLE_ABI = "cp312-abi3"
+# The extension's file, by the Python that a wheel is for. The stable ABI serves 3.12 and all later ones.
+EXTENSIONS = {
+    STABLE_ABI: "_C.abi3.so",
+    "cp311-cp311": "_C.cpython-311-darwin.so",
+    "cp310-cp310": "_C.cpython-310-darwin.so",
+}
 
 # What the extension loads at run time. torch is not among them: its entry points are found in the loaded image.
 LIBRARIES = {
@@ -100,28 +113,51 @@ def extension_problems(archive: zipfile.ZipFile, name: str) -> list[str]:
     return problems
 
 
-def problems_of(wheel: Path, *, is_stable: bool, version: tuple[int, int]) -> list[str]:
+def problems_of(wheel: Path, python: str) -> list[str]:
     """Everything that is wrong with ``wheel``, one sentence each; empty where all is well.
 
     Args:
         wheel: the file.
-        is_stable: whether it must be one for the stable ABI of Python 3.12, or one for ``version`` alone.
-        version: of the Python that built it.
+        python: whom it must be for, a key of ``EXTENSIONS``.
     """
-    python = f"cp{version[0]}{version[1]}"
-    tag = "cp312-abi3-macosx_14_0_arm64" if is_stable else f"{python}-{python}-macosx_14_0_arm64"
+    tag = f"{python}-{PLATFORM}"
     problems = name_problems(wheel, tag)
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if not name.endswith("/")}
         (info,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
         extensions = {name for name in names if name.endswith(".so")}
-        suffix = "abi3" if is_stable else f"cpython-{version[0]}{version[1]}-darwin"
-        expected = package_files() | {f"helion_msl/_C.{suffix}.so"}
+        expected = package_files() | {f"helion_msl/{EXTENSIONS[python]}"}
         expected |= {f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "licenses/LICENSE")}
         problems += [f"{name} is missing" for name in sorted(expected - names)]
         problems += [f"{name} does not belong there" for name in sorted(names - expected)]
         problems += record_problems(archive, info)
         problems += metadata_problems(archive, info, tag)
-        for name in extensions:
+        for name in sorted(extensions):
             problems += extension_problems(archive, name)
     return problems
+
+
+def main(arguments: list[str]) -> int:
+    """Check the wheels of one release: each is right, and there is one for every Python."""
+    status = 0
+    left = set(EXTENSIONS)
+    for wheel in map(Path, arguments):
+        python = "-".join(wheel.stem.split("-")[2:4])
+        if python in left:
+            left.remove(python)
+            problems = problems_of(wheel, python)
+        else:
+            problems = [f"is for {python}: not wanted, or there twice"]
+        for problem in problems:
+            print(f"{wheel.name}: {problem}")
+        status = 1 if problems else status
+        if not problems:
+            print(f"{wheel.name} is right")
+    for python in sorted(left):
+        print(f"no wheel for {python}")
+        status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
