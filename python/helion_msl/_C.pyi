@@ -5,8 +5,9 @@ The native part of helion_msl: compiles Metal Shading Language and launches kern
 from collections.abc import Callable, Mapping, Sequence
 from types import CellType
 from typing import Any, Literal
+from collections.abc import Mapping, Sequence
 import os
-from typing import Literal
+from typing import Any, Literal
 
 
 class ArgumentInfo:
@@ -165,6 +166,7 @@ def disk_cache_info() -> dict[str, Any]: ...
 def disk_cache_trim(max_bytes: int, max_age_seconds: int) -> tuple[int, int]: ...
 
 def disk_cache_clear() -> tuple[int, int]: ...
+
 class DeviceInfo:
     """
     What a device tells about itself. Texts are empty and numbers None where it has nothing of the kind.
