@@ -26,22 +26,6 @@ using namespace nb::literals;
 namespace helion_msl {
 namespace {
 
-DeviceKind read_device(nb::handle device) {
-  if (device.is_none()) return default_device();
-  const nb::str text(device);  // torch.device prints as its name
-  const std::string_view name = text_of(text.ptr(), "device");
-  if (name == "cpu") return DeviceKind::cpu;
-  if (name == "mps" || name == "mps:0") return DeviceKind::mps;
-  throw ArgumentError("device must be \"cpu\" or \"mps\", not \"" + std::string(name) + "\"");
-}
-struct Kernel {
-  Engine *engine;
-  std::shared_ptr<const CompiledKernel> compiled;
-  std::string source;
-
-  const KernelInfo &info() const { return compiled->info(); }
-};
-
 MathMode read_math_mode(nb::handle math_mode) {
   const std::string_view name = text_of(math_mode.ptr(), "math_mode");
   if (name == "safe") return MathMode::safe;

@@ -3,10 +3,8 @@ The native part of helion_msl: compiles Metal Shading Language and launches kern
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from types import CellType
-from typing import Any, Literal
-from collections.abc import Mapping, Sequence
 import os
+from types import CellType
 from typing import Any, Literal
 
 
