@@ -31,6 +31,8 @@ from typing import TYPE_CHECKING, Any
 from . import language_math
 from .language_math import *  # noqa: F403
 from .language_matmul import *  # noqa: F403
+from .language_vectors import *  # noqa: F403
+from .language_vectors import VectorDType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,6 +148,44 @@ uint64 = DType("uint64", "Q", "Unsigned, 64 bits; Metal's ulong.")
 float16 = DType("float16", "e", "IEEE half precision; Metal's half.")
 bfloat16 = DType("bfloat16", "f", "The upper 16 bits of a float32; Metal's bfloat.")
 float32 = DType("float32", "f", "IEEE single precision; Metal's float.")
+
+
+bool2 = VectorDType("bool2", bool_, 2)
+bool3 = VectorDType("bool3", bool_, 3)
+bool4 = VectorDType("bool4", bool_, 4)
+char2 = VectorDType("char2", int8, 2)
+char3 = VectorDType("char3", int8, 3)
+char4 = VectorDType("char4", int8, 4)
+short2 = VectorDType("short2", int16, 2)
+short3 = VectorDType("short3", int16, 3)
+short4 = VectorDType("short4", int16, 4)
+int2 = VectorDType("int2", int32, 2)
+int3 = VectorDType("int3", int32, 3)
+int4 = VectorDType("int4", int32, 4)
+long2 = VectorDType("long2", int64, 2)
+long3 = VectorDType("long3", int64, 3)
+long4 = VectorDType("long4", int64, 4)
+uchar2 = VectorDType("uchar2", uint8, 2)
+uchar3 = VectorDType("uchar3", uint8, 3)
+uchar4 = VectorDType("uchar4", uint8, 4)
+ushort2 = VectorDType("ushort2", uint16, 2)
+ushort3 = VectorDType("ushort3", uint16, 3)
+ushort4 = VectorDType("ushort4", uint16, 4)
+uint2 = VectorDType("uint2", uint32, 2)
+uint3 = VectorDType("uint3", uint32, 3)
+uint4 = VectorDType("uint4", uint32, 4)
+ulong2 = VectorDType("ulong2", uint64, 2)
+ulong3 = VectorDType("ulong3", uint64, 3)
+ulong4 = VectorDType("ulong4", uint64, 4)
+half2 = VectorDType("half2", float16, 2)
+half3 = VectorDType("half3", float16, 3)
+half4 = VectorDType("half4", float16, 4)
+bfloat2 = VectorDType("bfloat2", bfloat16, 2)
+bfloat3 = VectorDType("bfloat3", bfloat16, 3)
+bfloat4 = VectorDType("bfloat4", bfloat16, 4)
+float2 = VectorDType("float2", float32, 2)
+float3 = VectorDType("float3", float32, 3)
+float4 = VectorDType("float4", float32, 4)
 
 
 class constexpr:  # noqa: N801 - an annotation, like a builtin type

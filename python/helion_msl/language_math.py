@@ -7,7 +7,15 @@ domain, these return NaN or infinity, as Metal does.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
+from typing import TYPE_CHECKING, Any
+
+from .language_vectors import Vector, elementwise_call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "acos",
@@ -330,3 +338,20 @@ def clamp(x: float, low: float, high: float) -> float:
 def where(condition: bool, x: float, y: float) -> float:
     """X where the condition holds, else y. Both are evaluated; ``x if condition else y`` evaluates one."""
     return x if condition else y
+
+
+def _elementwise(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of numbers that works on vectors too, component by component."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        if any(isinstance(argument, Vector) for argument in (*arguments, *keywords.values())):
+            bound = inspect.signature(function).bind(*arguments, **keywords)
+            return elementwise_call(function, tuple(bound.arguments.values()))
+        return function(*arguments, **keywords)
+
+    return call
+
+
+for _name in __all__:
+    globals()[_name] = _elementwise(globals()[_name])

@@ -18,7 +18,7 @@ from ._walker.printer import print_kernel
 from ._walker.program import Program
 from ._walker.source import Source, source_of_function, source_of_text
 from ._walker.survey import survey
-from ._walker.types import ScalarType, TensorType
+from ._walker.types import ScalarType, TensorType, VectorType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -122,6 +122,7 @@ def translate(
 
 
 def _described(argument: ir.Argument) -> KernelArgument:
+    assert not isinstance(argument.type, VectorType)  # of functions that a kernel calls
     dtype = argument.type if isinstance(argument.type, ScalarType) else argument.type.dtype
     return KernelArgument(
         argument.name, argument.kind, argument.parameter, argument.dimension, dtype, argument.is_written

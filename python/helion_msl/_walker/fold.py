@@ -45,7 +45,12 @@ def convert(node: ir.Expression, target: ScalarType) -> ir.Expression:
         )
     if isinstance(node, ir.Constant):
         return _convert_constant(node, target)
-    if isinstance(node, ir.Cast) and node.type is not BOOL and _keeps_all(node.operand.type, node.type):
+    if (
+        isinstance(node, ir.Cast)
+        and isinstance(node.type, ScalarType)
+        and node.type is not BOOL
+        and _keeps_all(node.operand.type, node.type)
+    ):
         # float(half(x)) must round, long(int(short)) need not pass through int.
         return convert(node.operand, target)
     return ir.Cast(node, target)

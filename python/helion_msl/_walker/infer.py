@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from . import fold, ir
-from .types import BOOL, ScalarType, join
+from .types import BOOL, ScalarType, VectorType, join
 
 if TYPE_CHECKING:
     import ast
@@ -133,15 +133,15 @@ class Variables:
         variable.assignments += 1
         if isinstance(variable.type, ScalarType):
             value = fold.convert(value, variable.type)
+        elif isinstance(variable.type, VectorType) and value.type != variable.type:
+            value = ir.Cast(value, variable.type)
         return variable, value
 
     def _widen(self, variable: ir.Variable, value: ir.Expression) -> None:
         held, assigned = variable.type, value.type
         if held != assigned:
-            if not (isinstance(held, ScalarType) and isinstance(assigned, ScalarType)):
-                raise TypeConflictError(variable.name, held, assigned, variable.line)
-            joined = held if variable.is_pinned else join(held, assigned)
-            if joined is not held:
+            joined = held if variable.is_pinned else self._joined(variable, held, assigned)
+            if joined != held:
                 variable.type = joined
                 self.changed = True
         if variable.is_non_negative and not _is_known_non_negative(value):
@@ -152,6 +152,14 @@ class Variables:
             if constant is None or constant.value != variable.constant.value:
                 variable.constant = None
                 self.changed = True
+
+    @staticmethod
+    def _joined(variable: ir.Variable, held: Type, assigned: Type) -> Type:
+        if isinstance(held, ScalarType) and isinstance(assigned, ScalarType):
+            return join(held, assigned)
+        if isinstance(held, VectorType) and isinstance(assigned, VectorType) and held.size == assigned.size:
+            return VectorType(join(held.element, assigned.element), held.size)
+        raise TypeConflictError(variable.name, held, assigned, variable.line)
 
     def pin(self, name: str, scalar: ScalarType, line: int) -> None:
         """Fix a variable's type by an annotation.

@@ -13,12 +13,12 @@ import math
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .. import language, language_math
-from . import atomics, fold, ir, matmul, operators, threads, values
-from .binding import bind, bind_numbers, scalar_type_of
+from . import atomics, fold, ir, matmul, operators, threads, values, vectors
+from .binding import bind, scalar_type_of
 from .calls import call_function
 from .captured import is_translated
 from .functions import FUNCTIONS, Function, apply
-from .types import BOOL, FLOAT32, INT32, ScalarType, TensorType
+from .types import BOOL, FLOAT32, INT32, ScalarType, TensorType, VectorType
 from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 def call_object(parser: ExpressionParser, node: ast.Call, function: object) -> Value:
     """Return the value of a call of a Python object."""
+    vector = vectors.vector_type_of(PythonObject(function))
+    if vector is not None:
+        return vectors.construct(parser, node, vector)
     target = scalar_type_of(PythonObject(function))
     if target is not None:
         return _cast(parser, node, target, is_python=isinstance(function, type))
@@ -42,7 +45,9 @@ def call_object(parser: ExpressionParser, node: ast.Call, function: object) -> V
     if handler is not None:
         return handler(parser, node, {})
     if known is not None:
-        numbers = [parser.scalar(argument) for argument in bind(parser, node, function).values()]
+        numbers = [parser.number(argument) for argument in bind(parser, node, function).values()]
+        if any(map(vectors.is_vector, numbers)):
+            return vectors.function_of_vectors(parser, node, known, numbers)
         return parser.in_order(node, numbers, lambda *ordered: apply(known, list(ordered)))
     if is_translated(function):
         return call_function(parser, node, cast("Callable[..., object]", function))
@@ -162,7 +167,9 @@ def _extreme(name: Literal["min", "max"], numbers: tuple[ir.Expression, ...]) ->
 def _absolute(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
     if len(node.args) != 1 or node.keywords:
         raise parser.error(node, "abs takes one number")
-    number = parser.scalar(node.args[0])
+    number = parser.number(node.args[0])
+    if vectors.is_vector(number):
+        return vectors.function_of_vectors(parser, node, Function("metal::abs", "number"), [number])
     if isinstance(number, ir.Constant) and number.is_weak:
         return fold.weak_constant(abs(number.value)) or number
     if operators.scalar_type(number).kind in ("uint", "bool"):
@@ -239,6 +246,9 @@ def _logarithm(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
 
 def _where(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
     bound = bind(parser, node, language_math.where)
+    parts = [parser.number(bound[name]) for name in ("condition", "x", "y")]
+    if any(map(vectors.is_vector, parts)):
+        return vectors.chosen(parser, node, *parts)
     test = parser.truth_of(bound["condition"], parser.as_number(bound["condition"]))
     body, orelse = parser.scalar(bound["x"]), parser.scalar(bound["y"])
     scalar = parser.joined(body, orelse)
@@ -251,9 +261,17 @@ def _where(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
 
 
 def _clamp(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
-    numbers = bind_numbers(parser, node, language_math.clamp)
-    above = apply(Function("helion_msl::maximum", "number"), [numbers["x"], numbers["low"]])
-    return apply(Function("helion_msl::minimum", "number"), [above, numbers["high"]])
+    bound = bind(parser, node, language_math.clamp)
+    numbers = {name: parser.number(argument) for name, argument in bound.items()}
+    if any(map(vectors.is_vector, numbers.values())):
+        parts = [numbers[name] for name in ("x", "low", "high")]
+        return vectors.lifted(parser, node, parts, _clamped)
+    return _clamped(numbers["x"], numbers["low"], numbers["high"])
+
+
+def _clamped(x: ir.Expression, low: ir.Expression, high: ir.Expression) -> ir.Expression:
+    above = apply(Function("helion_msl::maximum", "number"), [x, low])
+    return apply(Function("helion_msl::minimum", "number"), [above, high])
 
 
 def _flat(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
@@ -267,13 +285,34 @@ def _flat(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
 
 def _bitcast(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
     bound = bind(parser, node, language.bitcast)
-    number, target = parser.scalar(bound["x"]), scalar_type_of(parser.value(bound["dtype"]))
+    number, named = parser.number(bound["x"]), parser.value(bound["dtype"])
+    vector, target = vectors.vector_type_of(named), scalar_type_of(named)
+    if vector is not None or isinstance(number.type, VectorType):
+        return _vector_bitcast(parser, node, number, vector or target)
     if target is None:
         raise parser.error(bound["dtype"], "bitcast needs a type", "write ml.bitcast(x, ml.uint32)")
     source = operators.scalar_type(number)
     if source.bits != target.bits:
         raise parser.error(node, f"{source} has {source.bits} bits and {target} has {target.bits}", "convert it first")
     return ir.Call(f"as_type<{target.msl}>", (fold.convert(number, source),), target)
+
+
+def _vector_bitcast(
+    parser: ExpressionParser, node: ast.Call, number: ir.Expression, target: ScalarType | VectorType | None
+) -> Value:
+    if target is None:
+        raise parser.error(node, "bitcast needs a type", "write ml.bitcast(v, ml.uint2)")
+    bits = [_bits(kind) for kind in (number.type, target)]
+    if bits[0] != bits[1]:
+        raise parser.error(node, f"{number.type} has {bits[0]} bits and {target} has {bits[1]}", "convert it first")
+    return ir.Call(f"as_type<{target.msl}>", (number,), target)
+
+
+def _bits(kind: object) -> int:
+    if isinstance(kind, VectorType):
+        # Vectors of three take the room of four.
+        return (4 if kind.size == 3 else kind.size) * kind.element.bits
+    return kind.bits if isinstance(kind, ScalarType) else 0
 
 
 _HANDLERS: dict[Any, Handler] = {
@@ -298,4 +337,5 @@ _HANDLERS: dict[Any, Handler] = {
     **threads.HANDLERS,
     **atomics.HANDLERS,
     **matmul.HANDLERS,
+    **vectors.HANDLERS,
 }

@@ -7,12 +7,12 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from . import fold, ir, operators, values
+from . import fold, ir, operators, values, vectors
 from .infer import TypeConflictError
 from .matmul import AccumulatorType
 from .parse_base import fields_of
 from .parse_expressions import ExpressionParser
-from .types import VOID, PointerType, ScalarType, TensorType, ThreadgroupArrayType, TupleType
+from .types import VOID, PointerType, ScalarType, TensorType, ThreadgroupArrayType, TupleType, VectorType
 from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
@@ -85,8 +85,10 @@ class AssignmentParser(ExpressionParser):
                 self._unpack(target, value)
             case ast.Starred():
                 self.refuse(target)
+            case ast.Attribute():
+                self._store_components(target, value)
             case _:
-                raise self.error(target, "a kernel cannot set attributes", "assign to a variable or an element")
+                self.refuse(target)
 
     def _assign(self, node: ast.AST, name: str, value: Value) -> None:
         if isinstance(value, ir.ThreadgroupArrayReference):
@@ -96,7 +98,10 @@ class AssignmentParser(ExpressionParser):
         if isinstance(value, TupleValue):
             self._assign_tuple(node, name, value)
             return
-        if not values.is_expression(value) or not isinstance(value.type, ScalarType | PointerType | AccumulatorType):
+        self._refuse_aliases(node, name, value)
+        if not values.is_expression(value) or not isinstance(
+            value.type, ScalarType | VectorType | PointerType | AccumulatorType
+        ):
             raise self.error(node, *self._not_assignable(name, value))
         variable, converted = self.assign_name(node, name, value)
         self.emit(ir.Assign(variable, converted, self.source.line(node)))
@@ -132,6 +137,65 @@ class AssignmentParser(ExpressionParser):
     def _holds(self, key: str, item: Value) -> bool:
         """Whether an item is what its variable holds already, as in `t = (t[0], 1)`."""
         return isinstance(item, ir.Read) and self.variables.is_variable(key, item.variable)
+
+    # ---- Components of vectors -------------------------------------------------------------------------------------
+
+    def _variable_of(self, node: ast.expr, attribute: ast.AST) -> ir.Variable:
+        """Return the variable whose components are assigned.
+
+        Raises:
+            TranslationError: it is no variable of this function that holds a vector.
+        """
+        vector = self.value(node) if isinstance(node, ast.Name) else None
+        if isinstance(vector, ir.ArgumentRead) and isinstance(vector.type, VectorType):
+            raise self.error(attribute, "this would change the vector of the caller", "copy it first: v = ml.float4(v)")
+        if not isinstance(vector, ir.Read) or not isinstance(vector.type, VectorType):
+            raise self.error(
+                attribute, "a kernel cannot set attributes", "assign to a variable, an element or a vector's component"
+            )
+        return vector.variable
+
+    def _store_components(self, target: ast.Attribute, value: Value) -> None:
+        variable = self._variable_of(target.value, target)
+        assert isinstance(variable.type, VectorType)
+        self.store_places(target, variable, vectors.places_of(self, target, variable.type), value)
+
+    def store_places(self, node: ast.expr, variable: ir.Variable, places: str, value: Value) -> None:
+        """Append the assignment of some components."""
+        assert isinstance(variable.type, VectorType)
+        element = variable.type.element
+        if len(set(places)) != len(places):
+            raise self.error(node, "a component is assigned twice", "name each once")
+        number = value if vectors.is_vector(value) else self.as_scalar(node, value)
+        assert values.is_expression(number)
+        size = number.type.size if isinstance(number.type, VectorType) else 1
+        if size not in (1, len(places)) or (size == 1 and isinstance(number.type, VectorType)):
+            raise self.error(node, f"{size} components are assigned to {len(places)}", "name as many")
+        source = number.type.element if isinstance(number.type, VectorType) else operators.scalar_type(number)
+        if source.is_float and not element.is_float:
+            raise self.error(
+                node, f"a {number.type} is stored into components of {element}", f"convert it: ml.{element}(value)"
+            )
+        if isinstance(number.type, VectorType):
+            number = vectors.convert(number, VectorType(element, size))
+        else:
+            number = fold.convert(number, element)
+        self.emit(ir.StoreComponents(variable, places, number, self.source.line(node)))
+
+    def _refuse_aliases(self, node: ast.AST, name: str, value: Value) -> None:
+        """Refuse a second name for a vector whose components are assigned: in Python both would change."""
+        if not values.is_expression(value) or not isinstance(value.type, VectorType):
+            return
+        changed = self.variables.survey.changed_inside
+        arms = (value.body, value.orelse) if isinstance(value, ir.Conditional) else (value,)
+        for arm in arms:
+            other = arm.variable.name if isinstance(arm, ir.Read) and not arm.variable.is_temporary else name
+            if other != name and (other in changed or name in changed):
+                raise self.error(
+                    node,
+                    f"`{name}` and `{other}` would be one vector, and its components are assigned",
+                    f"copy it: {name} = ml.{value.type}({other})",
+                )
 
     def unpacked(self, node: ast.AST, value: Value) -> Value:
         """Return the tuple that a call returns as its items, computed in front of the current statement."""
@@ -184,6 +248,11 @@ class AssignmentParser(ExpressionParser):
 
     def _store(self, target: ast.Subscript, value: Value) -> None:
         base = self.value(target.value)
+        if values.is_expression(base) and isinstance(base.type, VectorType):
+            variable = self._variable_of(target.value, target)
+            index = self.constant_integer(target.slice, "the index of an assigned component")
+            self.store_places(target, variable, "xyzw"[vectors.place_of(self, target, base.type, index)], value)
+            return
         if not isinstance(base, ir.TensorReference | ir.ThreadgroupArrayReference):
             raise self.error(target, f"{values.describe(base)} has no elements to assign", "store into a tensor")
         number = self.as_scalar(target, value)
@@ -267,12 +336,16 @@ class AssignmentParser(ExpressionParser):
         """``target += value``."""
         if isinstance(node.target, ast.Name):
             name = ast.Name(node.target.id, ast.Load())
-            left = self.scalar(ast.copy_location(name, node.target))
-            value = self.binary(node, node.op, left, self.scalar(node.value))
+            left = self.number(ast.copy_location(name, node.target))
+            value = self.binary(node, node.op, left, self.number(node.value))
             self._assign(node.target, node.target.id, value)
             return
-        if not isinstance(node.target, ast.Subscript):
-            raise self.error(node, "a kernel cannot set attributes", "assign to a variable or an element")
+        if isinstance(node.target, ast.Attribute):
+            old_place = ast.copy_location(ast.Attribute(node.target.value, node.target.attr, ast.Load()), node.target)
+            changed = self.binary(node, node.op, self.number(old_place), self.number(node.value))
+            self._store_components(node.target, changed)
+            return
+        assert isinstance(node.target, ast.Subscript)
         base = self.value(node.target.value)
         if not isinstance(base, ir.TensorReference | ir.ThreadgroupArrayReference):
             raise self.error(node, f"{values.describe(base)} has no elements to assign", "store into a tensor")

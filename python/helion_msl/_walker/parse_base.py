@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..language import DType
 from . import fold, ir, operators, values
-from .types import BOOL, INT32, INT64, ScalarType, TensorType, ThreadgroupArrayType, TupleType
+from .types import BOOL, INT32, INT64, ScalarType, TensorType, ThreadgroupArrayType, TupleType, VectorType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -87,7 +87,7 @@ class ParserBase:
             argument = ir.Argument(name, described, "tensor", index)
             self.arguments.append(argument)
             return ir.TensorReference(argument, described)
-        if isinstance(described, ScalarType):
+        if isinstance(described, ScalarType | VectorType):
             argument = ir.Argument(name, described, "scalar", index)
             self.arguments.append(argument)
             return ir.ArgumentRead(argument, described)
@@ -270,7 +270,7 @@ class ParserBase:
         before: list[ir.Expression] = []
         operands = list(parts)
         for index, part in enumerate(parts[: last + 1]):
-            if part is None or isinstance(part, ir.Constant) or not isinstance(part.type, ScalarType):
+            if part is None or isinstance(part, ir.Constant) or not values.is_number(part):
                 continue
             later = [other for other in parts[index:] if other is not None]
             if isinstance(part, ir.Read) and not any(ir.assigns(other, part.variable) for other in later):
@@ -296,7 +296,7 @@ class ParserBase:
         if isinstance(value, values.TupleValue):
             return ir.Constant(bool(value.items), BOOL)
         if not values.is_expression(value) or not isinstance(value.type, ScalarType):
-            raise self.error(
-                node, f"{values.describe(value)} has no truth value", "compare an element: `if x[i] != 0:`"
-            )
+            is_vector = values.is_expression(value) and isinstance(value.type, VectorType)
+            remedy = "write ml.any(v) or ml.all(v)" if is_vector else "compare an element: `if x[i] != 0:`"
+            raise self.error(node, f"{values.describe(value)} has no truth value", remedy)
         return fold.truth(value)

@@ -8,7 +8,7 @@ import ast
 import functools
 from typing import TYPE_CHECKING
 
-from . import fold, ir, operators, values
+from . import fold, ir, operators, values, vectors
 from .parse_values import ValueParser
 from .types import BOOL, ScalarType, TupleType, join
 from .values import PythonObject, TupleValue
@@ -105,6 +105,10 @@ class ConditionParser(ValueParser):
                 assert values.is_expression(right)
                 right, again = self.kept(right_node, right)
             test = self.compared(node, kind, left_node, left, right_node, right)
+            if vectors.is_vector(test) and len(node.ops) > 1:
+                raise self.error(
+                    node, "a chain of comparisons of vectors has no one truth value", "combine them with &"
+                )
             result = fold.logical_and(result, test)
             if isinstance(result, ir.Constant) and not result.value:
                 return result
@@ -121,6 +125,13 @@ class ConditionParser(ValueParser):
             return self._membership(node, isinstance(kind, ast.In), left_node, left, right)
         if self._is_tuple(left) or self._is_tuple(right):
             return self._compared_tuples(node, kind, left_node, left, right_node, right)
+        if vectors.is_vector(left) or vectors.is_vector(right):
+            sides = tuple(
+                side if vectors.is_vector(side) else self.as_scalar(place, side)
+                for place, side in ((left_node, left), (right_node, right))
+            )
+            build = functools.partial(operators.compare, type(kind))
+            return self.in_order(node, sides, lambda *parts: vectors.lifted(self, node, parts, build))  # type: ignore[arg-type]
         are_objects = isinstance(left, PythonObject) and isinstance(right, PythonObject)
         if are_objects and isinstance(kind, ast.Eq | ast.NotEq):
             return ir.Constant((left == right) is isinstance(kind, ast.Eq), BOOL)
@@ -230,6 +241,8 @@ class ConditionParser(ValueParser):
                 raise self.error(node.test, "the condition of a tuple has an effect", "assign it to a name first")
             pairs = zip(body.items, orelse.items, strict=True)
             return TupleValue(tuple(self._chosen(node, test, first, second) for first, second in pairs))
+        if vectors.is_vector(body) and vectors.is_vector(orelse) and body.type == orelse.type:  # type: ignore[union-attr]
+            return ir.Conditional(test, body, orelse, body.type)  # type: ignore[arg-type,union-attr]
         left, right = self.as_scalar(node.body, body), self.as_scalar(node.orelse, orelse)
         scalar = self.joined(left, right)
         return fold.conditional(test, fold.convert(left, scalar), fold.convert(right, scalar), scalar)

@@ -7,10 +7,10 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from . import fold, ir, operators, values
+from . import fold, ir, operators, values, vectors
 from .parse_base import fields_of
 from .parse_conditions import ConditionParser
-from .types import BOOL, TensorType, ThreadgroupArrayType, TupleType
+from .types import BOOL, TensorType, ThreadgroupArrayType, TupleType, VectorType
 from .values import PythonObject, TensorMethod, TupleValue
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class ExpressionParser(ConditionParser):
             if not -len(owner.items) <= index < len(owner.items):
                 raise self.error(node, f"the tuple has {len(owner.items)} items, not item {index}")
             return owner.items[index]
+        if values.is_expression(owner) and isinstance(owner.type, VectorType):
+            return vectors.indexed(self, node, owner)
         if isinstance(owner, PythonObject) and isinstance(owner.value, Position):
             return self.position(POSITIONS[id(owner.value)], self.axis(node))
         if isinstance(owner, PythonObject) and callable(owner.value):

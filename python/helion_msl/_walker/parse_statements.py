@@ -121,8 +121,7 @@ class StatementParser(LoopParser):
         """Give a parameter that the function assigns a variable of its own: arguments are read-only."""
         if isinstance(value, TupleValue) and not any(isinstance(item, PythonObject) for item in value.items):
             self._assign(self.source.definition, name, value)
-        elif self._is_number(value):
-            assert values.is_expression(value)
+        elif values.is_number(value):
             typed = fold.convert(value, value.type) if isinstance(value.type, ScalarType) else value
             self._assign(self.source.definition, name, typed)
 
@@ -192,11 +191,10 @@ class StatementParser(LoopParser):
                 self.variables.assign_tuple(key, len(value.items), self.source.line(node))
                 items = [self._result(node, f"{key}.{index}", item) for index, item in enumerate(value.items)]
                 return ir.TupleExpression(tuple(items), TupleType(tuple(item.type for item in items)))
-            if not self._is_number(value):
+            if not values.is_number(value):
                 raise self.error(
                     node, f"a function of a kernel cannot return {values.describe(value)}", "return numbers"
                 )
-            assert values.is_expression(value)
             return self.variables.assign(key, value, self.source.line(node))[1]
         except TypeConflictError as error:
             raise self._two_results(node, error.assigned, error.held, error.line) from None

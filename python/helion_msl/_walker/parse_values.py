@@ -7,9 +7,9 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, ClassVar
 
-from . import fold, ir, operators, values
+from . import fold, ir, operators, values, vectors
 from .parse_base import ParserBase
-from .types import BOOL, FLOAT32, ScalarType
+from .types import BOOL, FLOAT32, ScalarType, VectorType
 from .values import DottedName, PythonObject, TensorMethod, TupleValue
 
 if TYPE_CHECKING:
@@ -62,6 +62,11 @@ class ValueParser(ParserBase):
     def scalar(self, node: ast.expr) -> ir.Expression:
         """Return an expression that is one number; a tensor of rank 0 is read."""
         return self.as_scalar(node, self.value(node))
+
+    def number(self, node: ast.expr) -> ir.Expression:
+        """Return an expression that is a number or a vector."""
+        value = self.value(node)
+        return value if vectors.is_vector(value) else self.as_scalar(node, value)  # type: ignore[return-value]
 
     def as_scalar(self, node: ast.expr, value: Value) -> ir.Expression:
         """Return a value as one number.
@@ -141,6 +146,8 @@ class ValueParser(ParserBase):
         owner = self.value(node.value)
         if isinstance(owner, ir.TensorReference):
             return self._tensor_attribute(node, owner)
+        if values.is_expression(owner) and isinstance(owner.type, VectorType):
+            return vectors.swizzle(owner, vectors.places_of(self, node, owner.type))  # type: ignore[arg-type]
         if isinstance(owner, ir.ThreadgroupArrayReference) and node.attr == "shape":
             return TupleValue(tuple(fold.integer(size) for size in owner.type.shape))
         if isinstance(owner, DottedName):
@@ -214,7 +221,7 @@ class ValueParser(ParserBase):
 
     def visit_BinOp(self, node: ast.BinOp) -> Value:
         """Return an operator with two operands."""
-        return self.binary(node, node.op, self.scalar(node.left), self.scalar(node.right))
+        return self.binary(node, node.op, self.number(node.left), self.number(node.right))
 
     def binary(self, node: ast.AST, kind: ast.operator, left: ir.Expression, right: ir.Expression) -> ir.Expression:
         """Apply an operator to two numbers."""
@@ -227,6 +234,8 @@ class ValueParser(ParserBase):
                 raise self.error(
                     node, "`@` multiplies matrices, and a thread computes with single numbers", "write the loops"
                 )
+            if vectors.is_vector(left) or vectors.is_vector(right):
+                return self.in_order(node, (left, right), lambda *sides: vectors.lifted(self, node, sides, build))  # type: ignore[arg-type]
             return self.in_order(node, (left, right), build)
         except operators.OperatorError as error:
             raise self.located(node, error) from None
@@ -235,11 +244,18 @@ class ValueParser(ParserBase):
         """Return an operator with one operand."""
         if isinstance(node.op, ast.Not):
             return fold.logical_not(self.truth_of(node.operand, self.as_number(node.operand)))
-        operand = self.scalar(node.operand)
+        operand = self.number(node.operand)
         try:
+            if vectors.is_vector(operand):
+                return self._unary_of_vector(node, operand)
             return self.unary(node.op, operand)
         except operators.OperatorError as error:
             raise self.located(node, error) from None
+
+    def _unary_of_vector(self, node: ast.UnaryOp, operand: ir.Expression) -> ir.Expression:
+        if isinstance(node.op, ast.Invert) and operand.type.element is BOOL:  # type: ignore[union-attr]
+            return ir.Unary("!", operand, operand.type)  # type: ignore[arg-type]
+        return vectors.lifted(self, node, (operand,), lambda part: self.unary(node.op, part))  # type: ignore[arg-type]
 
     def unary(self, kind: ast.unaryop, operand: ir.Expression) -> ir.Expression:
         """Apply ``-``, ``+`` or ``~``."""

@@ -22,6 +22,7 @@ from .types import (
     PointerType,
     ScalarType,
     TupleType,
+    VectorType,
     integer_type_of,
 )
 
@@ -92,7 +93,7 @@ class Shared:
 
     def type_name(self, kind: Type) -> str:
         """Return a type in MSL, in front of a name."""
-        if isinstance(kind, ScalarType):
+        if isinstance(kind, ScalarType | VectorType):
             return kind.msl
         if isinstance(kind, PointerType):
             return f"{kind.space} {kind.dtype.msl}*"
@@ -158,7 +159,9 @@ class ExpressionPrinter:
 
     @staticmethod
     def _uncast(node: ir.Expression) -> ir.Expression:
-        is_implied = isinstance(node, ir.Cast) and _widens(node.operand.type, node.type)
+        is_implied = (
+            isinstance(node, ir.Cast) and isinstance(node.type, ScalarType) and _widens(node.operand.type, node.type)
+        )
         return node.operand if isinstance(node, ir.Cast) and is_implied else node
 
     def commas(self, nodes: Sequence[ir.Expression]) -> str:
@@ -280,7 +283,28 @@ class ExpressionPrinter:
     def _text_Field(self, node: ir.Field) -> tuple[str, int]:
         return f"{self.text(node.operand, ATOM)}.item_{node.index}", ATOM
 
+    def _text_Swizzle(self, node: ir.Swizzle) -> tuple[str, int]:
+        return f"{self.text(node.operand, ATOM)}.{node.places}", ATOM
+
+    def _text_Component(self, node: ir.Component) -> tuple[str, int]:
+        return f"{self.text(node.operand, ATOM)}[{self.text(node.index)}]", ATOM
+
+    def _text_VectorStore(self, node: ir.VectorStore) -> tuple[str, int]:
+        place = self._element(node.element)
+        if isinstance(node.value.type, VectorType):
+            place = self._packed(node.element, node.value.type, "")
+        return f"{place} = {self.text(node.value, ASSIGNMENT)}", ASSIGNMENT
+
+    def _packed(self, element: ir.Element, kind: VectorType, qualifier: str) -> str:
+        """Return consecutive elements as one vector, which needs no alignment but theirs."""
+        space = "device" if isinstance(element.base, ir.TensorReference) else "threadgroup"
+        return f"*({space} {qualifier}packed_{kind.msl}*)&{self._element(element)}"
+
     def _text_Load(self, node: ir.Load) -> tuple[str, int]:
+        if isinstance(node.type, VectorType):
+            base = node.element.base
+            is_const = isinstance(base, ir.TensorReference) and not base.argument.is_written
+            return f"{node.type.msl}({self._packed(node.element, node.type, 'const ' if is_const else '')})", ATOM
         element = self._element(node.element)
         if node.mask is None or node.other is None:
             return element, ATOM

@@ -122,6 +122,10 @@ class StatementPrinter(ExpressionPrinter):
             return self.text(bare, ASSIGNMENT)
         return self.text(node, ASSIGNMENT)
 
+    def _print_StoreComponents(self, node: ir.StoreComponents) -> None:
+        target = f"{self._variable_names[id(node.variable)]}.{node.places}"
+        self.line(f"{target} = {self._initializer(node.value)};", node.line)
+
     def _print_Store(self, node: ir.Store) -> None:
         assignment = f"{self._element(node.element)} = {self._initializer(node.value)};"
         if node.mask is not None:

@@ -34,7 +34,7 @@ class Survey:
     Attributes:
         assigned: names assigned anywhere, which Python takes for local variables.
         names: all names it uses.
-        changed_inside: names whose components it assigns, as in `v.x = 1`.
+        changed_inside: names whose components it assigns, as in `v.x = 1` and `v[0] = 1`.
         loops: the loops, by the id of their node.
         owned: ids of the ``for`` loops whose variables nothing uses but loops over the same names. Such a loop may
             count in its target itself: that the variable survives the loop, and that the body may change it without
@@ -125,11 +125,19 @@ class _Surveyor:
             self.observed.add(name)
 
     def _attribute(self, node: ast.Attribute) -> None:
+        self._change(node)
+        self.visit(node.value)
+
+    def _subscript(self, node: ast.Subscript) -> None:
+        self._change(node)
+        self.visit(node.value)
+        self.visit(node.slice)
+
+    def _change(self, node: ast.Attribute | ast.Subscript) -> None:
         if not isinstance(node.ctx, ast.Load) and isinstance(node.value, ast.Name):
             self.found.changed_inside.add(node.value.id)
             for loop in self._inside:
                 loop.assigned.add(node.value.id)
-        self.visit(node.value)
 
     def _for(self, node: ast.For) -> None:
         self.visit(node.iter)
@@ -158,6 +166,7 @@ class _Surveyor:
     _METHODS: ClassVar[dict[type, Callable[[_Surveyor, Any], None]]] = {
         ast.Name: _name,
         ast.Attribute: _attribute,
+        ast.Subscript: _subscript,
         ast.For: _for,
         ast.While: _while,
         ast.Break: _break,

@@ -85,6 +85,27 @@ BY_MSL_NAME = {scalar.msl: scalar for scalar in SCALAR_TYPES}
 
 
 @dataclass(frozen=True, slots=True)
+class VectorType:
+    """Two to four numbers of one thread.
+
+    Attributes:
+        element: type of the components.
+        size: how many there are.
+    """
+
+    element: ScalarType
+    size: int
+
+    @property
+    def msl(self) -> str:
+        """The name of the type in MSL."""
+        return f"{self.element.msl}{self.size}"
+
+    def __str__(self) -> str:
+        return self.msl
+
+
+@dataclass(frozen=True, slots=True)
 class TensorType:
     """A tensor in device memory.
 
@@ -153,7 +174,7 @@ class VoidType:
 
 
 VOID = VoidType()
-Type: TypeAlias = ScalarType | TensorType | ThreadgroupArrayType | PointerType | TupleType | VoidType
+Type: TypeAlias = ScalarType | VectorType | TensorType | ThreadgroupArrayType | PointerType | TupleType | VoidType
 
 
 def integer_type_of(value: int) -> ScalarType | None:

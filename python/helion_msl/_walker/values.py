@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from . import ir
+from .types import ScalarType, VectorType
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -46,6 +47,11 @@ Value: TypeAlias = ir.Expression | PythonObject | TupleValue | TensorMethod | Do
 def is_expression(value: Value) -> TypeIs[ir.Expression]:
     """Whether a value is IR, and not an object that exists at translation only."""
     return not isinstance(value, PythonObject | TupleValue | TensorMethod | DottedName)
+
+
+def is_number(value: Value) -> TypeIs[ir.Expression]:
+    """Whether a value is a number or a vector of numbers."""
+    return is_expression(value) and isinstance(value.type, ScalarType | VectorType)
 
 
 def describe(value: Value) -> str:

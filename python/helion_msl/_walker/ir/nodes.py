@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from ..types import INT32, VOID
 
 if TYPE_CHECKING:
-    from ..types import PointerType, ScalarType, TensorType, ThreadgroupArrayType, TupleType, Type
+    from ..types import PointerType, ScalarType, TensorType, ThreadgroupArrayType, TupleType, Type, VectorType
 
 Number: TypeAlias = bool | int | float
 
@@ -71,7 +71,7 @@ class Argument:
     """
 
     name: str
-    type: TensorType | ScalarType
+    type: TensorType | ScalarType | VectorType
     kind: Literal["tensor", "scalar", "size", "stride"]
     parameter: int
     dimension: int = 0
@@ -120,7 +120,7 @@ class ArgumentRead:
     """The value of a scalar argument, of a size or of a stride."""
 
     argument: Argument
-    type: ScalarType
+    type: ScalarType | VectorType
     is_non_negative: bool = False
 
 
@@ -165,7 +165,7 @@ class Unary:
 
     operator: str
     operand: Expression
-    type: ScalarType
+    type: ScalarType | VectorType
 
 
 @dataclass(slots=True, eq=False)
@@ -175,7 +175,7 @@ class Binary:
     operator: str
     left: Expression
     right: Expression
-    type: ScalarType
+    type: ScalarType | VectorType
 
 
 @dataclass(slots=True, eq=False)
@@ -190,10 +190,10 @@ class Conditional:
 
 @dataclass(slots=True, eq=False)
 class Cast:
-    """A conversion of values, as C++ does it."""
+    """A conversion of values, as C++ does it; of a vector, component by component."""
 
     operand: Expression
-    type: ScalarType
+    type: ScalarType | VectorType
 
 
 @dataclass(slots=True, eq=False)
@@ -231,10 +231,13 @@ class Element:
 
 @dataclass(slots=True, eq=False)
 class Load:
-    """The value of an element; where ``mask`` is false memory is not touched and the value is ``other``."""
+    """The value of an element; where ``mask`` is false memory is not touched and the value is ``other``.
+
+    Of a vector type it is the value of as many consecutive elements.
+    """
 
     element: Element
-    type: ScalarType
+    type: ScalarType | VectorType
     mask: Expression | None = None
     other: Expression | None = None
 
@@ -246,6 +249,34 @@ class AddressOf:
     element: Element
     pointee: str
     type: PointerType
+
+
+@dataclass(slots=True, eq=False)
+class Swizzle:
+    """Components of a vector, by letters of xyzw."""
+
+    operand: Expression
+    places: str
+    type: Type
+
+
+@dataclass(slots=True, eq=False)
+class Component:
+    """The component of a vector at an index that is known at run time only."""
+
+    operand: Expression
+    index: Expression
+    type: ScalarType
+
+
+@dataclass(slots=True, eq=False)
+class VectorStore:
+    """Writes a vector into consecutive elements, or a number into one; yields nothing."""
+
+    element: Element
+    value: Expression
+    type: Type = VOID
+    has_effect: bool = True
 
 
 @dataclass(slots=True, eq=False)
@@ -317,6 +348,9 @@ Expression: TypeAlias = (
     | Sequence
     | Symbol
     | FunctionCall
+    | Swizzle
+    | Component
+    | VectorStore
     | TupleExpression
     | Field
 )
@@ -329,6 +363,16 @@ class Assign:
     """``variable = value``."""
 
     variable: Variable
+    value: Expression
+    line: int
+
+
+@dataclass(slots=True, eq=False)
+class StoreComponents:
+    """``variable.xy = value``."""
+
+    variable: Variable
+    places: str
     value: Expression
     line: int
 
@@ -431,7 +475,9 @@ class Print:
     line: int
 
 
-Statement: TypeAlias = Assign | Store | Evaluate | If | For | While | Jump | Once | Return | Assert | Print
+Statement: TypeAlias = (
+    Assign | StoreComponents | Store | Evaluate | If | For | While | Jump | Once | Return | Assert | Print
+)
 
 
 @dataclass(slots=True, eq=False)

@@ -14,6 +14,7 @@ from .nodes import (
     Binary,
     Call,
     Cast,
+    Component,
     Conditional,
     Constant,
     Evaluate,
@@ -30,11 +31,14 @@ from .nodes import (
     Return,
     Sequence,
     Store,
+    StoreComponents,
+    Swizzle,
     Symbol,
     TensorReference,
     ThreadgroupArrayReference,
     TupleExpression,
     Unary,
+    VectorStore,
     While,
 )
 
@@ -55,6 +59,9 @@ _OPERANDS: dict[type, Callable[[Any], tuple[Expression, ...]]] = {
     Unary: lambda node: (node.operand,),
     Cast: lambda node: (node.operand,),
     Field: lambda node: (node.operand,),
+    Swizzle: lambda node: (node.operand,),
+    Component: lambda node: (node.operand, node.index),
+    VectorStore: lambda node: (*node.element.indices, node.value),
     Load: _load_operands,
     AddressOf: lambda node: node.element.indices,
     Call: lambda node: node.arguments,
@@ -95,7 +102,7 @@ def walk(node: Expression) -> list[Expression]:
 def has_effect(node: Expression) -> bool:
     """Whether evaluating the expression twice, or not at all, would change what the program does."""
     return type(node) not in _LEAVES and any(
-        (isinstance(part, Call | FunctionCall) and part.has_effect) or isinstance(part, AssignExpression)
+        (isinstance(part, Call | FunctionCall | VectorStore) and part.has_effect) or isinstance(part, AssignExpression)
         for part in walk(node)
     )
 
@@ -103,7 +110,7 @@ def has_effect(node: Expression) -> bool:
 def is_ordered(node: Expression) -> bool:
     """Whether it matters when the expression is evaluated; keeping a value in a temporary does not count."""
     return type(node) not in _LEAVES and any(
-        (isinstance(part, Call | FunctionCall) and part.has_effect)
+        (isinstance(part, Call | FunctionCall | VectorStore) and part.has_effect)
         or (isinstance(part, AssignExpression) and not part.variable.is_temporary)
         for part in walk(node)
     )
@@ -118,7 +125,7 @@ def reads_memory(node: Expression) -> bool:
     """Whether another statement may change the value of the expression though no variable changes."""
     return type(node) not in _LEAVES and any(
         isinstance(part, Load)
-        or (isinstance(part, Call | FunctionCall) and part.has_effect)
+        or (isinstance(part, Call | FunctionCall | VectorStore) and part.has_effect)
         or (isinstance(part, FunctionCall) and part.function.reads_memory)
         for part in walk(node)
     )
@@ -162,9 +169,9 @@ def is_non_negative(node: Expression) -> bool:
         case Position():
             return True
         case ArgumentRead():
-            return node.is_non_negative or node.type.kind == "uint"
+            return node.is_non_negative or getattr(node.type, "kind", "") == "uint"
         case Cast():
-            return node.type.is_integer and is_non_negative(node.operand)
+            return getattr(node.type, "is_integer", False) and is_non_negative(node.operand)
         case Binary() if node.operator in ("+", "*", "/", "%", ">>", "|"):
             return is_non_negative(node.left) and is_non_negative(node.right)
         case Binary() if node.operator == "&":
@@ -198,6 +205,9 @@ def expressions(statement: Statement) -> tuple[Expression, ...]:
         case Store():
             mask = (statement.mask,) if statement.mask is not None else ()
             return (*mask, *statement.element.indices, statement.value)
+        case StoreComponents():
+            # The other components stay: it reads the variable.
+            return (Read(statement.variable, statement.variable.type), statement.value)
         case If() | While():
             return (statement.test,)
         case For():
@@ -229,4 +239,6 @@ def changes_anything(body: list[Statement]) -> bool:
     """Whether statements write memory, exchange values between threads, print or assert."""
     if any(isinstance(statement, Store | Assert | Print) for statement in walk_statements(body)):
         return True
-    return any(isinstance(part, Call | FunctionCall) and part.has_effect for part in walk_expressions(body))
+    return any(
+        isinstance(part, Call | FunctionCall | VectorStore) and part.has_effect for part in walk_expressions(body)
+    )
