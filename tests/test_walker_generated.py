@@ -338,7 +338,7 @@ def test_generated_kernels_mean_what_python_means(text) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.floats(width=32, allow_nan=False))
 def test_float_literals_read_back_as_the_same_float32(value) -> None:
-    from helion_msl._walker.printer import number_text
+    from helion_msl._walker.literals import number_text
 
     text = number_text(value, SCALAR_TYPES["float32"])
     if math.isinf(value):
