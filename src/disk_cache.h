@@ -46,7 +46,7 @@ class DiskCache {
 };
 
 // What is kept: shared objects of the host engine, MSL that has been through the preprocessor, binary archives of the
-// Metal engine, translations of Python functions, and the versions of compilers.
-inline constexpr const char *disk_cache_kinds[] = {"host", "preprocessed", "metal", "translations", "compilers"};
+// Metal engine, translations of Python functions, and what compilers and headers are known by.
+inline constexpr const char *disk_cache_kinds[] = {"host", "preprocessed", "metal", "translations", "fingerprints"};
 
 }  // namespace helion_msl

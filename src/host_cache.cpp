@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <fstream>
 #include <iterator>
 #include <set>
@@ -108,9 +109,27 @@ CacheKey &CacheKey::add(std::string_view name, const std::vector<std::string> &v
 HostCache::HostCache() : HostCache(cache_directory_from_environment(), cache_limits_from_environment()) {}
 
 HostCache::HostCache(const std::string &root, CacheLimits limits)
-    : preprocessed_(root, "preprocessed", limits), libraries_(root, "host", limits) {}
+    : fingerprints_(root, "fingerprints", limits),
+      preprocessed_(root, "preprocessed", limits),
+      libraries_(root, "host", limits) {}
 
-std::string HostCache::surroundings(const Toolchain &toolchain) const {
+// Reading the headers takes as long as all else that is done to find a kernel, and asking whether they have changed
+// does not: so their checksum is kept too.
+std::string HostCache::contents_of_headers(const std::string &directory) {
+  const DirectoryState state = state_of_directory(directory);
+  CacheKey key("headers");
+  key.add("files", state.text);
+  if (std::optional<std::string> known = fingerprints_.read(key.text())) return *known;
+  std::string contents = contents_of_directory(directory);
+  // A file that is being edited may change once more without a later time of change.
+  const auto settled = std::filesystem::file_time_type::clock::now() - std::chrono::seconds(2);
+  if (!contents.empty() && state.last_change < settled && state_of_directory(directory).text == state.text) {
+    fingerprints_.store_bytes(key.text(), contents);
+  }
+  return contents;
+}
+
+std::string HostCache::surroundings(const Toolchain &toolchain) {
   if (!libraries_.is_on()) return {};
   CacheKey key("helion-msl host engine 1");
   key.add("abi", std::to_string(HELION_HOST_ABI_VERSION));
@@ -125,7 +144,7 @@ std::string HostCache::surroundings(const Toolchain &toolchain) const {
   // The first directory holds this package's headers. What comes from the others is in the text of the source by the
   // time that it is compiled.
   if (toolchain.include_directories.empty()) return {};
-  const std::string headers = headers_fingerprint(toolchain.include_directories.front());
+  const std::string headers = contents_of_headers(toolchain.include_directories.front());
   if (headers.empty()) return {};
   key.add("include directories", toolchain.include_directories).add("headers", headers);
   return key.text();

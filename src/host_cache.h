@@ -34,7 +34,7 @@ class HostCache {
 
   // The compiler, the linker, this package's headers and the processor as they are now. Empty where one of them is
   // not known, and where the cache is off: then nothing is found and nothing is stored.
-  std::string surroundings(const Toolchain &toolchain) const;
+  std::string surroundings(const Toolchain &toolchain);
 
   // clang's output for the MSL, while the files that it includes are what they were.
   std::optional<std::string> find_preprocessed(const CacheKey &key);
@@ -49,7 +49,9 @@ class HostCache {
 
  private:
   HostCache(const std::string &root, CacheLimits limits);
+  std::string contents_of_headers(const std::string &directory);
 
+  DiskCache fingerprints_;
   DiskCache preprocessed_;
   DiskCache libraries_;
 };

@@ -132,15 +132,18 @@ std::string program_fingerprint(const std::string &program) {
   return state.empty() ? state : path.string() + " " + state;
 }
 
-std::string headers_fingerprint(const std::string &directory) {
-  // Reading them all takes longer than asking whether they have changed. Each thread remembers for itself, so that
-  // there is no lock that a fork could find held.
-  static thread_local std::string known_state;
-  static thread_local std::string known_contents;
+DirectoryState state_of_directory(const std::string &directory) {
+  DirectoryState state;
+  for (const fs::path &file : files_below(directory)) {
+    state.text += file.string() + " " + state_of_file(file) + "\n";
+    std::error_code error;
+    state.last_change = std::max(state.last_change, fs::last_write_time(file, error));
+  }
+  return state;
+}
+
+std::string contents_of_directory(const std::string &directory) {
   const std::vector<fs::path> files = files_below(directory);
-  std::string state;
-  for (const fs::path &file : files) state += file.string() + " " + state_of_file(file) + "\n";
-  if (!known_contents.empty() && state == known_state) return known_contents;
   Sha256 contents;
   for (const fs::path &path : files) {
     std::ifstream file(path, std::ios::binary);
@@ -148,9 +151,7 @@ std::string headers_fingerprint(const std::string &directory) {
     if (!file) return {};
     contents.update(path.lexically_relative(directory).string() + " " + std::to_string(text.size()) + "\n" + text);
   }
-  known_state = std::move(state);
-  known_contents = files.empty() ? std::string() : contents.finish();
-  return known_contents;
+  return files.empty() ? std::string() : contents.finish();
 }
 
 const std::string &processor_fingerprint() {

@@ -2,6 +2,7 @@
 // headers that it includes, and the processor that it is made for.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -10,8 +11,14 @@ namespace helion_msl {
 // A program, found as the system finds it: its path, size and time of change. Empty where there is none.
 std::string program_fingerprint(const std::string &program);
 
-// Contents of all files below a directory. Empty where they cannot be read.
-std::string headers_fingerprint(const std::string &directory);
+// The files below a directory: how large they are and when they changed. Empty where they cannot be read.
+struct DirectoryState {
+  std::string text;
+  std::filesystem::file_time_type last_change = std::filesystem::file_time_type::min();
+};
+DirectoryState state_of_directory(const std::string &directory);
+// Checksum of what is in them. Empty where they cannot be read.
+std::string contents_of_directory(const std::string &directory);
 
 // The processor's model and everything that it can do: code for `-march=native` runs on no other.
 const std::string &processor_fingerprint();

@@ -48,6 +48,9 @@ except ModuleNotFoundError as error:
     )
     raise ImportError(msg) from error
 
+# Here, as the first compile shall not have to load it.
+from . import _toolchain as _toolchain
+
 if TYPE_CHECKING:
     from . import language
     from .helion_backend import register_helion_backend

@@ -6,7 +6,6 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -66,6 +65,8 @@ def _chosen_clang(chosen: str) -> tuple[list[str], list[str]]:
 
 
 def _xcode_clang() -> tuple[list[str], list[str]]:
+    import subprocess
+
     found = subprocess.run(["/usr/bin/xcrun", "-f", "clang"], capture_output=True, text=True, check=False)
     path = found.stdout.strip() if found.returncode == 0 else ""
     if not path:
@@ -107,13 +108,13 @@ def _include_directories() -> list[str]:
 def _version(clang: list[str]) -> str:
     """Return what ``clang --version`` says, without asking a program that has answered before."""
     key = _identity(clang)
-    known = _C.disk_cache_find("compilers", key) if key is not None else None
+    known = _C.disk_cache_find("fingerprints", key) if key is not None else None
     if known is not None:
         return known.decode(errors="replace")
     version = _ask_version(clang)
     # Not where it was replaced meanwhile.
     if key is not None and key == _identity(clang):
-        _C.disk_cache_store("compilers", key, version.encode())
+        _C.disk_cache_store("fingerprints", key, version.encode())
     return version
 
 
@@ -133,6 +134,8 @@ def _identity(clang: list[str]) -> bytes | None:
 
 
 def _ask_version(clang: list[str]) -> str:
+    import subprocess
+
     try:
         asked = subprocess.run([*clang, "--version"], capture_output=True, text=True, check=False)
     except OSError as error:

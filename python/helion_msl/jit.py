@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
-from . import _C, walker
+from . import _C, _translation_cache, walker
 from ._walker.captured import captured
 from ._walker.explain import explain
 from ._walker.source import source_of_function
@@ -247,7 +247,7 @@ class MetalKernel(_C.KernelDispatcher):
         types = {name: value for name, value in described.items() if isinstance(value, TensorType | ScalarType)}
         constants = {name: _constant(name, value) for name, value in described.items() if name not in types}
         assert self._source is not None
-        return walker.translate(
+        return _translation_cache.translate(
             self._source,
             types,
             constants=constants,

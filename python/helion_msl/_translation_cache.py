@@ -1,0 +1,281 @@
+"""Translations on disk: a new process that runs a kernel which an earlier one translated does not run the walker.
+
+A translation is found by everything that the walker reads: the text of the function and where it stands, the types and
+constants of its parameters, what each name of it stands for, and this package itself. What a name stands for is
+written down only where that is certain, which is for numbers, strings, tuples of them, what
+:mod:`helion_msl.language`, :mod:`math` and the builtins define, and Python functions of which all this holds. A
+function that reads anything else is translated in each process.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import json
+import math
+import os
+import sys
+import types
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from . import _C, language, language_math, walker
+from ._walker.binding import is_constexpr
+from ._walker.helion_dialect import THREADGROUP_ARRAY_PREFIX
+from ._walker.source import Source, source_of_function
+from .errors import HelionMslError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ._walker.ir import Number
+
+_KIND = "translations"
+_LITERALS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
+
+
+class _UnprovableError(Exception):
+    """What a name stands for cannot be written down."""
+
+
+def translate(
+    source: Source,
+    argument_types: Mapping[str, walker.ArgumentType],
+    *,
+    constants: Mapping[str, Number | None],
+    namespace: Mapping[str, object],
+    block_dims: tuple[int, int, int] | None,
+    dialect: walker.Dialect,
+) -> walker.Translation:
+    """Do what :func:`helion_msl.walker.translate` does, or find what it gave before.
+
+    Raises:
+        TranslationError: the function uses something that a kernel cannot have; the error points at it.
+    """
+    key = _key(source, argument_types, constants, namespace, block_dims, dialect)
+    stored = _C.disk_cache_find(_KIND, key) if key is not None else None
+    found = _read(stored) if stored is not None else None
+    if found is None:
+        found = walker.translate(
+            source,
+            argument_types,
+            constants=constants,
+            namespace=namespace,
+            block_dims=block_dims,
+            dialect=dialect,
+        )
+        # Again, as another thread may have changed what a name stands for.
+        if key is not None and key == _key(source, argument_types, constants, namespace, block_dims, dialect):
+            _C.disk_cache_store(_KIND, key, _written(found))
+    return found
+
+
+def _written(translation: walker.Translation) -> bytes:
+    arguments = [
+        (argument.name, argument.kind, argument.parameter, argument.dimension, argument.dtype.name, argument.is_written)
+        for argument in translation.arguments
+    ]
+    return json.dumps({"msl": translation.msl, "name": translation.name, "arguments": arguments}).encode()
+
+
+def _read(stored: bytes) -> walker.Translation | None:
+    try:
+        document = json.loads(stored)
+        arguments = tuple(
+            walker.KernelArgument(name, kind, parameter, dimension, walker.SCALAR_TYPES[dtype], is_written)
+            for name, kind, parameter, dimension, dtype, is_written in document["arguments"]
+        )
+        return walker.Translation(document["msl"], document["name"], arguments)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+# ---- The key ------------------------------------------------------------------------------------------------------
+
+
+def _key(
+    source: Source,
+    argument_types: Mapping[str, walker.ArgumentType],
+    constants: Mapping[str, object],
+    namespace: Mapping[str, object],
+    block_dims: tuple[int, int, int] | None,
+    dialect: walker.Dialect,
+) -> bytes | None:
+    """Return what a translation is kept under, or None where it cannot be kept."""
+    if not source.lines:
+        return None
+    names = _Names()
+    try:
+        described = [
+            _PACKAGE,
+            _source(source),
+            [(name, repr(type_)) for name, type_ in argument_types.items()],
+            [(name, names.describe(value)) for name, value in constants.items()],
+            names.describe(block_dims),
+            dialect,
+            names.read_by(source.definition, namespace),
+        ]
+    except (_UnprovableError, HelionMslError):
+        return None
+    return repr(described).encode(errors="surrogatepass")
+
+
+def _source(source: Source) -> tuple[object, ...]:
+    return source.lines, source.short_filename, source.first_line, source.indentation
+
+
+def _package() -> tuple[object, ...]:
+    """Return what tells one state of this package from another: its files, by size and time of change."""
+    root = Path(__file__).parent
+    files = []
+    for directory, _, names in os.walk(root):
+        for name in names:
+            if name.endswith(".py"):
+                status = os.stat(os.path.join(directory, name))  # noqa: PTH116, PTH118  (three times as fast)
+                files.append((directory[len(str(root)) :], name, status.st_size, status.st_mtime_ns))
+    return (1, sys.version_info[:3], sorted(files))
+
+
+# Read at import: a package that is replaced later is not the one that translates.
+_PACKAGE = _package()
+
+
+def _library() -> dict[int, tuple[str, object]]:
+    """Return the objects that are known by a name, by their ids. They are held here, so that the ids stay theirs."""
+    known: dict[int, tuple[str, object]] = {}
+    for module in (builtins, math, language_math, language):
+        for name, value in vars(module).items():
+            if not isinstance(value, (*_LITERALS, types.ModuleType, dict, list, set)):
+                known[id(value)] = (f"{module.__name__}.{name}", value)
+    return known
+
+
+_LIBRARY = _library()
+# Thread positions, which exist only in a kernel: the module answers for them by __getattr__.
+_THREAD_VALUES = frozenset(language._THREAD_VALUES)
+
+
+def _is_constexpr_parameter(function: types.FunctionType, name: str) -> bool:
+    return is_constexpr(function.__annotations__.get(name))
+
+
+class _Names:
+    """Writes down what the names of functions stand for."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, int] = {}
+
+    def describe(self, value: object) -> object:
+        """Return a description that only this value has.
+
+        Raises:
+            _UnprovableError: there is none.
+        """
+        if type(value) in _LITERALS:
+            return type(value).__name__, repr(value)
+        if type(value) is tuple:
+            return "tuple", [self.describe(item) for item in value]
+        if id(value) in _LIBRARY:
+            return "library", _LIBRARY[id(value)][0]
+        if isinstance(value, torch.dtype):
+            return "dtype", repr(value)
+        if type(value) is types.FunctionType:
+            return "function", self._function(value)
+        raise _UnprovableError
+
+    def _function(self, function: types.FunctionType) -> object:
+        if id(function) in self._seen:
+            return self._seen[id(function)]
+        self._seen[id(function)] = len(self._seen)
+        if hasattr(function, "__wrapped__"):
+            raise _UnprovableError
+        source = source_of_function(function)
+        keyword_defaults = function.__kwdefaults__ or {}
+        return (
+            function.__module__,
+            function.__qualname__,
+            _source(source),
+            [self.describe(value) for value in function.__defaults__ or ()],
+            [(name, self.describe(value)) for name, value in keyword_defaults.items()],
+            [(name, _is_constexpr_parameter(function, name)) for name in function.__annotations__],
+            self.read_by(source.definition, walker.namespace_of(function)),
+        )
+
+    def read_by(self, definition: ast.FunctionDef, namespace: Mapping[str, object]) -> object:
+        """Return what the names in the body of a function stand for."""
+        local = _local_names(definition)
+        found: dict[str, object] = {}
+        for chain in _chains(definition.body):
+            text = ".".join(chain)
+            if text not in found and chain[0] not in local:
+                found[text] = self._chain(chain, namespace)
+            array = THREADGROUP_ARRAY_PREFIX + chain[0]
+            if array in namespace and array not in found:
+                found[array] = self.describe(namespace[array])
+        return sorted(found.items())
+
+    def _chain(self, chain: tuple[str, ...], namespace: Mapping[str, object]) -> object:
+        """Return what ``a.b.c`` stands for: each step, as the walker takes them one by one."""
+        root, *attributes = chain
+        if root not in namespace:
+            if not hasattr(builtins, root):
+                return "undefined", attributes
+            value: Any = getattr(builtins, root)
+        else:
+            value = namespace[root]
+        steps: list[object] = []
+        for attribute in attributes:
+            if value is language and attribute in _THREAD_VALUES:
+                return steps, "thread value"
+            steps.append(self._step(value))
+            try:
+                value = getattr(value, attribute)
+            except Exception:
+                raise _UnprovableError from None
+        return steps, self.describe(value)
+
+    def _step(self, value: Any) -> object:
+        """Return what an object is of which an attribute is read."""
+        if type(value) is types.ModuleType:
+            return "module", value.__name__
+        if isinstance(value, (*_LITERALS, tuple)):
+            return self.describe(value)
+        return "object", type(value).__module__, type(value).__qualname__
+
+
+def _local_names(definition: ast.FunctionDef) -> set[str]:
+    arguments = definition.args
+    local = {argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+    for node in ast.walk(definition):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            local.add(node.id)
+    return local
+
+
+def _chains(body: list[ast.stmt]) -> Iterator[tuple[str, ...]]:
+    """Yield the names of a body, each with the attributes that are read of it.
+
+    Raises:
+        _UnprovableError: an annotation is text, which has names of its own.
+    """
+    pending: list[ast.AST] = list(body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Name):
+            yield (node.id,)
+        elif isinstance(node, ast.Attribute):
+            attributes = [node.attr]
+            inner = node.value
+            while isinstance(inner, ast.Attribute):
+                attributes.append(inner.attr)
+                inner = inner.value
+            if isinstance(inner, ast.Name):
+                yield (inner.id, *reversed(attributes))
+            else:
+                pending.append(inner)
+        else:
+            if isinstance(node, ast.AnnAssign) and isinstance(node.annotation, ast.Constant):
+                raise _UnprovableError
+            pending.extend(ast.iter_child_nodes(node))
