@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from . import language
     from .helion_backend import register_helion_backend
     from .jit import metal_jit
+    from .warmup import TensorSpec, precompile
 
 __version__ = "0.1.0"
 
@@ -69,6 +70,7 @@ __all__ = [
     "KernelError",
     "LaunchError",
     "MetalCompileError",
+    "TensorSpec",
     "TranslationError",
     "UnknownKernelError",
     "__version__",
@@ -84,6 +86,7 @@ __all__ = [
     "language",
     "launch",
     "metal_jit",
+    "precompile",
     "register_helion_backend",
     "set_commit_every",
     "set_labels",
@@ -91,7 +94,13 @@ __all__ = [
 ]
 
 # Imported at first use: launching MSL needs no walker, and Helion alone takes seconds to import.
-_LAZY = {"language": None, "metal_jit": "jit", "register_helion_backend": "helion_backend"}
+_LAZY = {
+    "TensorSpec": "warmup",
+    "language": None,
+    "metal_jit": "jit",
+    "precompile": "warmup",
+    "register_helion_backend": "helion_backend",
+}
 
 
 def __getattr__(name: str) -> Any:

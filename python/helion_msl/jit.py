@@ -133,6 +133,33 @@ class MetalKernel(_C.KernelDispatcher):
         """
         self[grid, block_dims](*args, **(keywords or {}))
 
+    def warmup(self, *args: object, block_dims: BlockDims, device: object = None, **keywords: object) -> None:
+        """Compile the kernel for these arguments, and launch nothing: a launch with such arguments finds it.
+
+        Args:
+            args: values of the parameters, as for a launch; a :class:`helion_msl.TensorSpec` stands for a tensor.
+            block_dims: threads of a threadgroup.
+            device: ``"mps"`` or ``"cpu"``; None: that of the tensors, or ``"mps"`` where there is Metal, else
+                ``"cpu"``.
+            keywords: values by name.
+
+        Raises:
+            TranslationError: the function cannot become a kernel.
+            ArgumentError: the arguments do not fit the function.
+            EngineUnavailableError: there is no compiler or no device.
+        """
+        from .warmup import warmup
+
+        warmup(self, args, block_dims, device, keywords)
+
+    def compile_for(self, values: Sequence[object], block_dims: BlockDims, device: str | None) -> None:
+        """Compile the specialization for one value of each parameter; tensors need no memory."""
+        specialization = self._specialize(values, _three(block_dims))
+        if device not in specialization.kernels:
+            translation = specialization.translation
+            kernel = _C.compile(translation.msl, name=translation.name, device=device)
+            specialization.kernels[kernel.device] = kernel
+
     def msl(self, *args: object, block_dims: BlockDims | None = None, **keywords: object) -> str:
         """Return the MSL for these arguments, without compiling or launching it.
 
