@@ -39,6 +39,7 @@ def test_import_loads_neither_torch_nor_helion_nor_the_walker():
     assert {name for name in loaded if name.startswith("helion_msl")} == {
         "helion_msl",
         "helion_msl._C",
+        "helion_msl._toolchain",
         "helion_msl.errors",
     }
     assert loaded.isdisjoint({"torch", "helion", "numpy", "ast", "inspect", "subprocess", "ziglang"})
