@@ -6,9 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msl_evaluation import DTYPES, evaluate
 
-from helion_msl import KernelError, _C
+from helion_msl import _C, KernelError
+from msl_evaluation import DTYPES, evaluate
 
 WIDTHS = {"char": 8, "uchar": 8, "short": 16, "ushort": 16, "int": 32, "uint": 32, "long": 64, "ulong": 64}
 
@@ -87,9 +87,7 @@ def test_literal_counts_too(literal):
 @pytest.mark.parametrize("msl_type", list(WIDTHS))
 def test_quotient_and_remainder(msl_type, data):
     low, high = limits(msl_type)
-    pairs = data.draw(
-        st.lists(st.tuples(numbers(msl_type), numbers(msl_type).filter(bool)), min_size=1, max_size=40)
-    )
+    pairs = data.draw(st.lists(st.tuples(numbers(msl_type), numbers(msl_type).filter(bool)), min_size=1, max_size=40))
     pairs += [(low, -1 if low else high), (high, -1 if low else high), (low, 1)]
     a, b = [list(column) for column in zip(*pairs, strict=True)]
     inputs = {"a": (msl_type, tensor_of(a, msl_type)), "b": (msl_type, tensor_of(b, msl_type))}

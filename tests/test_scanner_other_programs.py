@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 
-from helion_msl import KernelError, MetalCompileError, _C
+from helion_msl import _C, KernelError, MetalCompileError
 
 PRELUDE = "#include <metal_stdlib>\nusing namespace metal;\n"
 

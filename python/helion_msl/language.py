@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from . import language_math
 from .language_math import *  # noqa: F403
 from .language_matmul import *  # noqa: F403
+from .language_simdgroup_matrix import *  # noqa: F403
 from .language_vectors import *  # noqa: F403
 from .language_vectors import VectorDType
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import fold, ir, values
 from .binding import bind, is_constexpr
-from .types import ScalarType, TensorType, TupleType
+from .types import ScalarType, TensorType, ThreadgroupArrayType, TupleType, VectorType
 from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
@@ -89,6 +89,10 @@ class _Arguments:
             return value.value
         if not values.is_expression(value):
             raise self._parser.error(place, f"{values.describe(value)} cannot be passed to a function")
+        if not isinstance(value.type, ScalarType | VectorType | TensorType | ThreadgroupArrayType):
+            raise self._parser.error(
+                place, f"{values.describe(value)} cannot be passed to a function", "pass numbers, tensors or arrays"
+            )
         if isinstance(value.type, ScalarType):
             value = fold.convert(value, value.type)
         self.leaves.append(value)

@@ -13,7 +13,7 @@ import math
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .. import language, language_math
-from . import atomics, fold, ir, matmul, operators, threads, values, vectors
+from . import atomics, fold, ir, matmul, operators, simdgroup_matrix, threads, values, vectors
 from .binding import bind, scalar_type_of
 from .calls import call_function
 from .captured import is_translated
@@ -338,4 +338,5 @@ _HANDLERS: dict[Any, Handler] = {
     **atomics.HANDLERS,
     **matmul.HANDLERS,
     **vectors.HANDLERS,
+    **simdgroup_matrix.HANDLERS,
 }

@@ -12,7 +12,16 @@ from .infer import TypeConflictError
 from .matmul import AccumulatorType
 from .parse_base import fields_of
 from .parse_expressions import ExpressionParser
-from .types import VOID, PointerType, ScalarType, TensorType, ThreadgroupArrayType, TupleType, VectorType
+from .types import (
+    VOID,
+    PointerType,
+    ScalarType,
+    SimdgroupMatrixType,
+    TensorType,
+    ThreadgroupArrayType,
+    TupleType,
+    VectorType,
+)
 from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
@@ -100,7 +109,7 @@ class AssignmentParser(ExpressionParser):
             return
         self._refuse_aliases(node, name, value)
         if not values.is_expression(value) or not isinstance(
-            value.type, ScalarType | VectorType | PointerType | AccumulatorType
+            value.type, ScalarType | VectorType | SimdgroupMatrixType | PointerType | AccumulatorType
         ):
             raise self.error(node, *self._not_assignable(name, value))
         variable, converted = self.assign_name(node, name, value)
@@ -184,6 +193,8 @@ class AssignmentParser(ExpressionParser):
 
     def _refuse_aliases(self, node: ast.AST, name: str, value: Value) -> None:
         """Refuse a second name for a vector whose components are assigned: in Python both would change."""
+        if isinstance(value, ir.Read) and isinstance(value.type, SimdgroupMatrixType):
+            raise self.error(node, "two names for one simdgroup matrix", "use its own name")
         if not values.is_expression(value) or not isinstance(value.type, VectorType):
             return
         changed = self.variables.survey.changed_inside

@@ -21,6 +21,7 @@ from .types import (
     INT64,
     PointerType,
     ScalarType,
+    SimdgroupMatrixType,
     TupleType,
     VectorType,
     integer_type_of,
@@ -93,7 +94,7 @@ class Shared:
 
     def type_name(self, kind: Type) -> str:
         """Return a type in MSL, in front of a name."""
-        if isinstance(kind, ScalarType | VectorType):
+        if isinstance(kind, ScalarType | VectorType | SimdgroupMatrixType):
             return kind.msl
         if isinstance(kind, PointerType):
             return f"{kind.space} {kind.dtype.msl}*"
@@ -318,6 +319,8 @@ class ExpressionPrinter:
         return self._position(node) if isinstance(node, ir.Position) else self.text(node)
 
     def _text_AddressOf(self, node: ir.AddressOf) -> tuple[str, int]:
+        if not node.pointee:
+            return f"&{self._element(node.element)}", UNARY
         return f"({node.type.space} {node.pointee}*)&{self._element(node.element)}", UNARY
 
     def _text_AssignExpression(self, node: ir.AssignExpression) -> tuple[str, int]:

@@ -106,6 +106,21 @@ class VectorType:
 
 
 @dataclass(frozen=True, slots=True)
+class SimdgroupMatrixType:
+    """A matrix of 8 by 8 numbers that the threads of a simdgroup hold together."""
+
+    element: ScalarType
+
+    @property
+    def msl(self) -> str:
+        """The name of the type in MSL."""
+        return f"metal::simdgroup_{self.element.msl}8x8"
+
+    def __str__(self) -> str:
+        return f"simdgroup matrix of {self.element}"
+
+
+@dataclass(frozen=True, slots=True)
 class TensorType:
     """A tensor in device memory.
 
@@ -174,7 +189,16 @@ class VoidType:
 
 
 VOID = VoidType()
-Type: TypeAlias = ScalarType | VectorType | TensorType | ThreadgroupArrayType | PointerType | TupleType | VoidType
+Type: TypeAlias = (
+    ScalarType
+    | VectorType
+    | SimdgroupMatrixType
+    | TensorType
+    | ThreadgroupArrayType
+    | PointerType
+    | TupleType
+    | VoidType
+)
 
 
 def integer_type_of(value: int) -> ScalarType | None:

@@ -244,7 +244,7 @@ class Load:
 
 @dataclass(slots=True, eq=False)
 class AddressOf:
-    """The address of an element as another type, for atomics: ``(device atomic_int*)&x[i]``."""
+    """The address of an element, for atomics as another type: ``(device atomic_int*)&x[i]``; "" for its own."""
 
     element: Element
     pointee: str
