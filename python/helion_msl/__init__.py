@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import (
     ArgumentError,
+    DivergenceWarning,
     EngineUnavailableError,
     HelionMslError,
     KernelError,
@@ -64,6 +65,7 @@ __all__ = [
     "ArgumentInfo",
     "CacheInfo",
     "DeviceInfo",
+    "DivergenceWarning",
     "EngineUnavailableError",
     "HelionMslError",
     "Kernel",

@@ -84,3 +84,11 @@ class KernelError(HelionMslError, RuntimeError):
 
 class EngineUnavailableError(HelionMslError, RuntimeError):
     """No device or no compiler on this machine; the message says what to install."""
+
+
+class DivergenceWarning(UserWarning):
+    """A kernel has a barrier that seems to be reached by only some threads of a threadgroup.
+
+    What the condition means is not known to the translator, so the kernel runs; on a GPU threads that miss a barrier
+    which others wait at are undefined behaviour, and the host engine raises :class:`KernelError` where it happens.
+    """

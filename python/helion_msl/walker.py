@@ -11,7 +11,7 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ._walker import infer, ir, types
+from ._walker import divergence, infer, ir, types
 from ._walker.helion_dialect import MARKERS, HelionParser
 from ._walker.parse_statements import StatementParser
 from ._walker.printer import print_kernel
@@ -97,6 +97,9 @@ def translate(
 
     Raises:
         TranslationError: the function uses something that a kernel cannot have; the error points at it.
+
+    Warns:
+        DivergenceWarning: only some threads of a threadgroup seem to reach a barrier.
     """
     source = _source(function)
     if namespace is None:
@@ -112,6 +115,8 @@ def translate(
         return parser_class(source, parameters, namespace, variables, block_dims, program).parse()
 
     kernel = infer.stable(variables, one_pass)
+    if not is_helion:
+        divergence.warn(kernel.body, source.filename)
     if name is not None:
         kernel.name = name
     if not line_directives:
