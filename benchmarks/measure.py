@@ -8,7 +8,7 @@ import os
 import platform
 import statistics
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,11 +26,15 @@ class Timing:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Timings of several candidates that ran in turns, and which of them the ratios refer to."""
+    """Timings of several candidates that ran in turns, and which of them the ratios refer to.
+
+    ``traffic`` has the bytes that one call of a candidate reads and writes, where that is what its time goes to.
+    """
 
     title: str
     yardstick: str
     timings: dict[str, Timing]
+    traffic: dict[str, int] = field(default_factory=dict)
 
     def ratio(self, name: str) -> float:
         """How many times as long as the yardstick ``name`` takes, by the medians."""
@@ -39,11 +43,13 @@ class Comparison:
     def table(self) -> str:
         """The comparison as text, one candidate a line."""
         width = max(len(name) for name in self.timings)
-        lines = [self.title, f"  {'':{width}}  {'minimum':>12}  {'median':>12}  {'ratio':>7}"]
+        heading = f"  {'':{width}}  {'minimum':>12}  {'median':>12}  {'ratio':>7}"
+        lines = [self.title, f"{heading}  {'best GB/s':>9}" if self.traffic else heading]
         for name, timing in self.timings.items():
-            lines.append(
-                f"  {name:{width}}  {_duration(timing.minimum)}  {_duration(timing.median)}  {self.ratio(name):7.2f}"
-            )
+            line = f"  {name:{width}}  {_duration(timing.minimum)}  {_duration(timing.median)}  {self.ratio(name):7.2f}"
+            if name in self.traffic:
+                line += f"  {self.traffic[name] / timing.minimum / 1e9:9.1f}"
+            lines.append(line)
         return "\n".join(lines)
 
 
@@ -56,6 +62,7 @@ def compare(
     operations: int = 1,
     rounds: int = 15,
     before_round: Callable[[], object] | None = None,
+    traffic: Mapping[str, int] | None = None,
 ) -> Comparison:
     """Time ``candidates`` in turns.
 
@@ -67,6 +74,7 @@ def compare(
         operations: what one call does so many times, and what the timings are for.
         rounds: rounds of each candidate, after one that is not counted.
         before_round: runs before each round, outside the timed part.
+        traffic: bytes that one call of a candidate reads and writes.
     """
     samples: dict[str, list[float]] = {name: [] for name in candidates}
     collecting = gc.isenabled()
@@ -86,7 +94,7 @@ def compare(
         if collecting:
             gc.enable()
     timings = {name: Timing(min(times), statistics.median(times)) for name, times in samples.items()}
-    return Comparison(title, yardstick, timings)
+    return Comparison(title, yardstick, timings, dict(traffic or {}))
 
 
 def machine() -> dict[str, object]:

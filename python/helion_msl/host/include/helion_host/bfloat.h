@@ -37,7 +37,7 @@ struct bfloat {
   static constexpr unsigned short round(float value) {
     const unsigned word = helion_host::bit_cast<unsigned>(value);
     const unsigned rounded = (word + 0x7fffu + ((word >> 16) & 1u)) >> 16;
-    return static_cast<unsigned short>((word & 0x7fffffffu) > 0x7f800000u ? 0x7fc0u : rounded);
+    return static_cast<unsigned short>(value != value ? 0x7fc0u : rounded);
   }
 };
 

@@ -1,9 +1,10 @@
-// <metal_math>. `precise` and `fast` are the same functions here: those of the C library, which are at least as
-// accurate as Metal asks of either.
+// <metal_math>. `precise` and `fast` are the same functions here: those of the C library or of elementary.h, which are
+// at least as accurate as Metal asks of either.
 #pragma once
 
 #include "common.h"
 #include "constants.h"
+#include "elementary.h"
 
 namespace helion_host {
 
