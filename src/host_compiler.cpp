@@ -81,7 +81,14 @@ Arguments language_arguments(const Toolchain &toolchain, MathMode math_mode) {
   return arguments;
 }
 
-Arguments code_arguments(MathMode math_mode, [[maybe_unused]] bool has_threadgroup_variables) {
+#if defined(__x86_64__)
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+Arguments code_arguments(MathMode math_mode) {
   Arguments arguments;
   append(arguments, {"-c", "-O3", "-fPIC", "-fvisibility=hidden", "-fno-exceptions", "-fno-rtti",
                      "-fno-threadsafe-statics", "-fno-stack-protector", "-fno-stack-clash-protection", "-fstack-usage",
@@ -106,9 +113,10 @@ Arguments code_arguments(MathMode math_mode, [[maybe_unused]] bool has_threadgro
   append(arguments, {"-march=native", "-Xclang", "-ffloat16-excess-precision=none"});
   // Threadgroup memory is thread_local, and clang 22 keeps values in xmm16 to xmm31 across the calls of __tls_get_addr
   // that reach it. That function saves no vector registers where it has to allocate, so a kernel's first threadgroups
-  // on a thread would lose values. Without AVX-512 there are no such registers. Other kernels need it: `if (i < count)`
-  // becomes a mask, and AVX2's masked stores take some 20 times as long (AMD Zen), where it has them at all.
-  if (has_threadgroup_variables) append(arguments, {"-mno-avx512f"});
+  // on a thread would lose values. Without AVX-512 there are no such registers. Plain kernels, which have no
+  // threadgroup memory, use it all the same (HELION_HOST_PLAIN_LOOP).
+  append(arguments, {"-mno-avx512f"});
+  if (has_avx512()) append(arguments, {"-DHELION_HOST_AVX512"});
 #elif defined(__APPLE__)
   // What every Mac with Apple silicon has; older clangs know no "native" here.
   append(arguments, {"-mcpu=apple-m1"});
@@ -141,7 +149,7 @@ class Compilation {
     const RewrittenText rewritten(source_.flat(), scanned.edits);
     const std::string text = translation_unit(scanned, rewritten);
     Arguments arguments = language_arguments(toolchain_, request_.math_mode);
-    const Arguments code = code_arguments(request_.math_mode, scanned.has_threadgroup_variables);
+    const Arguments code = code_arguments(request_.math_mode);
     arguments.insert(arguments.end(), code.begin(), code.end());
     CacheKey key("library");
     key.add("surroundings", surroundings_).add("arguments", arguments).add("text", text);

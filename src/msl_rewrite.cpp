@@ -210,10 +210,9 @@ void rewrite_kernel_function(const Tokens &tokens, const Declaration &declaratio
   edits.push_back(insertion(tokens[end].begin, "return helion_host::finished; "));
 }
 
-bool rewrite_threadgroup_variables(const Tokens &tokens, const Declaration &kernel, const std::string &function,
+void rewrite_threadgroup_variables(const Tokens &tokens, const Declaration &kernel, const std::string &function,
                                    std::vector<Edit> &edits) {
-  const std::vector<ThreadgroupDeclaration> variables = threadgroup_variables(tokens, kernel.body);
-  for (const ThreadgroupDeclaration &declaration : variables) {
+  for (const ThreadgroupDeclaration &declaration : threadgroup_variables(tokens, kernel.body)) {
     const Token &word = tokens[declaration.word];
     edits.push_back({word.begin, word.end, "static thread_local"});
     std::string registrations;
@@ -222,7 +221,6 @@ bool rewrite_threadgroup_variables(const Tokens &tokens, const Declaration &kern
     }
     edits.push_back(insertion(tokens[declaration.semicolon].end, registrations));
   }
-  return !variables.empty();
 }
 
 void refuse_threadgroup_variables(const Tokens &tokens, const Declaration &declaration) {

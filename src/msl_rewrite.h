@@ -22,8 +22,8 @@ void erase_keyword_attributes(const Tokens &tokens, std::vector<Edit> &edits);
 void rewrite_kernel_function(const Tokens &tokens, const Declaration &declaration, std::vector<Edit> &edits);
 
 // `threadgroup float tile[32];` in a kernel becomes a thread-local variable and an entry in the table of threadgroup
-// variables. `function` names the kernel in that entry. Refuses initializers. Returns whether there are any.
-bool rewrite_threadgroup_variables(const Tokens &tokens, const Declaration &kernel, const std::string &function,
+// variables. `function` names the kernel in that entry. Refuses initializers.
+void rewrite_threadgroup_variables(const Tokens &tokens, const Declaration &kernel, const std::string &function,
                                    std::vector<Edit> &edits);
 
 // Refuses threadgroup variables outside of kernels, as Metal does.

@@ -162,8 +162,7 @@ class Scanner {
       return;
     }
     rewrite_kernel_function(tokens_, declaration, result_.edits);
-    result_.has_threadgroup_variables |=
-        rewrite_threadgroup_variables(tokens_, declaration, function_expression(function), result_.edits);
+    rewrite_threadgroup_variables(tokens_, declaration, function_expression(function), result_.edits);
     const bool is_chosen = std::any_of(entries_.begin(), entries_.end(),
                                        [&](const Entry &entry) { return entry.function == index && entry.is_chosen; });
     if (!is_chosen) return;

@@ -15,7 +15,6 @@ struct ScannedSource {
   std::string head;                              // goes before the text: #define lines that the headers read
   std::string tail;                              // goes after it: the table of kernels
   std::vector<std::string> undefined_constants;  // function constants without a value that the kernels mention
-  bool has_threadgroup_variables = false;        // in any kernel
 };
 
 // Sources with more kernels than this are compiled for one kernel at a time.

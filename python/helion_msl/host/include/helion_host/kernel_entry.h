@@ -393,7 +393,8 @@ struct kernel_entry {
     return arguments.template call<Function>(at);
   }
 
-  static void run_threadgroups(const helion_host_launch *launch, helion_host_u64 begin, helion_host_u64 end) {
+  HELION_HOST_PLAIN_LOOP static void run_threadgroups(const helion_host_launch *launch, helion_host_u64 begin,
+                                                      helion_host_u64 end) {
     const typename parameters::bound arguments(*launch);
     place at;
     at.threadgroups = as_triple(launch->threadgroups_per_grid);

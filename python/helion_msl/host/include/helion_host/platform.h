@@ -8,6 +8,14 @@
 // operation has to be a call site of its own (see abi.h).
 #define HELION_MSL_FUNC inline __attribute__((always_inline))
 
+// Around plain kernels, in which `if (i < count)` becomes a mask: AVX2's masked stores take some 20 times as long as
+// AVX-512's (AMD Zen), where it has them at all. src/host_compiler.cpp says why not everywhere.
+#if defined(HELION_HOST_AVX512)
+#define HELION_HOST_PLAIN_LOOP __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
+#else
+#define HELION_HOST_PLAIN_LOOP
+#endif
+
 // A data member that is read and written through member functions; swizzles are built on it. Needs -fdeclspec.
 #define HELION_MSL_PROPERTY(getter, putter) __declspec(property(get = getter, put = putter))
 
