@@ -50,10 +50,12 @@ $(VENV)/.mac-tools: scripts/mac_build/requirements.txt | $(INSTALLED)
 # The wheel for the Mac, built here, into build/mac/dist.
 wall-compile: $(VENV)/.mac-tools
 	PYTHONPATH=scripts $(BIN)/python -m mac_build.wall_compile
+	$(BIN)/python -m pytest -q tests/test_wall_compile.py tests/test_wheel_check.py
 
 # Every symbol that the extension in that wheel takes from elsewhere, against the libraries that export them.
 wall-link: wall-compile
 	PYTHONPATH=scripts $(BIN)/python -m mac_build.wall_link
+	$(BIN)/python -m pytest -q tests/test_wall_link.py
 
 # What the engine declares of Apple's frameworks, against PyObjC's macOS wheels.
 wall-declarations: $(INSTALLED)

@@ -159,6 +159,14 @@ def test_the_declarations_are_right(wall, sources):
             id="unknown-enumerator",
         ),
         pytest.param(
+            METAL,
+            r"(@protocol MTLComputeCommandEncoder <MTLCommandEncoder>)",
+            r"@protocol MTLFutureEncoder <NSObject>\n- (void)dispatchLater:(NSUInteger)count;\n@end\n\n\1",
+            "MTLFutureEncoder",
+            "dispatchLater",
+            id="invented-protocol",
+        ),
+        pytest.param(
             FOUNDATION,
             r"(stringWithUTF8String):\(const char \*\)",
             r"\1:(int)",
