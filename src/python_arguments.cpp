@@ -84,6 +84,15 @@ void discard_refusal() {
 // Numbers of other libraries (NumPy's scalars, SymPy's, Decimal), by Python's own protocols.
 bool read_number(PyObject *object, ArgumentValue &value) {
   if (PyUnicode_Check(object)) return false;  // numpy.str_ has number slots too
+  const std::string name = type_name(object);
+  // Before integers: numpy.bool has their slot as well, which refuses or, in older versions, warns.
+  if (name == "bool" || name == "bool_") {
+    const int truth = PyObject_IsTrue(object);
+    if (truth < 0) throw nb::python_error();
+    value.kind = ArgumentValue::Kind::boolean;
+    value.boolean = truth != 0;
+    return true;
+  }
   if (PyIndex_Check(object)) {
     if (PyObject *index = PyNumber_Index(object)) {
       nb::object owner = nb::steal(index);
@@ -91,15 +100,7 @@ bool read_number(PyObject *object, ArgumentValue &value) {
       value.integer = read_integer(index);
       return true;
     }
-    discard_refusal();  // numpy.bool has the slot, and refuses
-  }
-  const std::string name = type_name(object);
-  if (name == "bool" || name == "bool_") {
-    const int truth = PyObject_IsTrue(object);
-    if (truth < 0) throw nb::python_error();
-    value.kind = ArgumentValue::Kind::boolean;
-    value.boolean = truth != 0;
-    return true;
+    discard_refusal();
   }
   // NumPy's complex numbers have __float__ as well, which drops a part of them.
   const bool is_complex = PyComplex_Check(object) || name.starts_with("complex") || name == "clongdouble";
