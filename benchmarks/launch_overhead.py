@@ -1,6 +1,9 @@
-"""What a launch costs: three tensors and a kernel that returns at once, beside torch's cheapest operation."""
+"""What a launch costs before an engine, beside torch's cheapest operation and Helion's own Metal launcher."""
 
 from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -8,39 +11,110 @@ import helion_msl
 from benchmarks.measure import Comparison, compare
 from helion_msl import _C
 
-NOTHING = """
-#include <metal_stdlib>
-using namespace metal;
-kernel void nothing(device const float* x [[buffer(0)]],
-                    device const float* y [[buffer(1)]],
-                    device float* out [[buffer(2)]]) {}
-"""
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ADD = "torch.add(x, y, out=out)"
 
 
-@helion_msl.metal_jit
-def nothing(x, y, out):  # noqa: ARG001
+def source(count: int) -> str:
+    """A kernel with ``count`` tensors that returns at once."""
+    parameters = ", ".join(f"device float* t{i} [[buffer({i})]]" for i in range(count))
+    return f"#include <metal_stdlib>\nusing namespace metal;\nkernel void nothing({parameters}) {{}}\n"
+
+
+def three(x, y, out):  # noqa: ARG001
     """Does nothing."""
     return
 
 
-def run(device: str) -> list[Comparison]:
-    """Compare every way to launch with ``torch.add(x, y, out=out)`` of 1024 elements."""
-    x, y, out = (torch.zeros(1024, device=device) for _ in range(3))
-    arguments = [x, y, out]
+def ten(a, b, c, d, e, f, g, h, i, j):  # noqa: ARG001
+    """Does nothing."""
+    return
+
+
+def entry_points(device: str) -> dict[str, Callable[[], object]]:
+    """Every way to launch, with three float32 tensors of 1024 and with ten."""
+    tensors = [torch.zeros(1024, device=device) for _ in range(10)]
+    x, y, out = tensors[:3]
     grid, block = (4,), (256,)
-    kernel = _C.compile(NOTHING, device=device)
-    candidates = {
-        "torch.add(x, y, out=out)": lambda: torch.add(x, y, out=out),
-        "_C.launch": lambda: _C.launch(NOTHING, arguments, grid, block),
-        "Kernel(...)": lambda: kernel(arguments, grid, block),
-        "metal_jit kernel[grid, block](...)": lambda: nothing[grid, block](x, y, out),
+    candidates: dict[str, Callable[[], object]] = {ADD: lambda: torch.add(x, y, out=out)}
+    for name, arguments, function in (("three", [x, y, out], three), ("ten", tensors, ten)):
+        text = source(len(arguments))
+        kernel = _C.compile(text, device=device)
+        jit_kernel = helion_msl.metal_jit(function)
+        bound = jit_kernel[grid, block]
+        candidates |= {
+            f"Kernel(...), {name}": lambda kernel=kernel, arguments=arguments: kernel(arguments, grid, block),
+            f"_C.launch, {name}": lambda text=text, arguments=arguments: _C.launch(text, arguments, grid, block),
+            f"jit_kernel[grid, block](...), {name}": lambda jit_kernel=jit_kernel, arguments=arguments: jit_kernel[
+                grid, block
+            ](*arguments),
+            f"bound jit_kernel(...), {name}": lambda bound=bound, arguments=arguments: bound(*arguments),
+        }
+    return candidates
+
+
+def helion_launchers(device: str) -> dict[str, Callable[[], object]]:
+    """The launchers that Helion's generated host functions call: ours, and Helion's with its GPU call stubbed out."""
+    from helion._compiler.metal.metal_jit import metal_jit as helions_metal_jit
+    from helion.runtime import default_metal_launcher
+
+    from helion_msl._helion.launcher import launch
+
+    class Library:
+        """Stands for what torch.mps.compile_shader returns."""
+
+        @staticmethod
+        def three(*args: object, **options: object) -> None:
+            """The GPU call."""
+
+    x, y, out = (torch.zeros(1024, device=device) for _ in range(3))
+    ours = helion_msl.metal_jit(three)
+    theirs = helions_metal_jit(three)
+    theirs.required_threads_per_threadgroup = (256, 1, 1)
+    theirs._compiled[theirs._signature_key((x, y, out))] = (Library(), "three")
+    return {
+        "our launcher": lambda: launch(ours, (4,), x, y, out, _block_dims=(256, 1, 1)),
+        "Helion's launcher, stubbed": lambda: default_metal_launcher(theirs, (4,), x, y, out, _block_dims=(256, 1, 1)),
     }
-    return [
-        compare(
-            "launch of a kernel that does nothing, three float32 tensors of 1024",
-            candidates,
-            yardstick="torch.add(x, y, out=out)",
-            calls=2000,
-            before_round=lambda: helion_msl.synchronize(device),
-        )
-    ]
+
+
+def helion_calls(device: str) -> dict[str, Callable[[], object]]:
+    """A user's whole call of a Helion kernel, with our dispatch cache and through Helion's own dispatch."""
+    helion_msl.register_helion_backend()
+    from benchmarks.helion_add import add
+
+    x, y = (torch.zeros(1024, device=device) for _ in range(2))
+    add(x, y)
+    host_function = add.bind((x, y))._run
+    helions_own = type(add).__call__.__wrapped__
+    return {
+        "empty_like(x)": lambda: torch.empty_like(x),
+        "generated host function": lambda: host_function(x, y),
+        "add(x, y)": lambda: add(x, y),
+        "add(x, y) by Helion's dispatch": lambda: helions_own(add, x, y),
+    }
+
+
+def run(device: str) -> list[Comparison]:
+    """Compare every way to launch with ``torch.add(x, y, out=out)`` of 1024 elements, on the null engine."""
+    comparisons = []
+    with _C._NullEngine():
+        candidates = entry_points(device)
+        titles = {"launch of a kernel that does nothing, float32 tensors of 1024, null engine": candidates}
+        if importlib.util.find_spec("helion") is not None:
+            x, y, out = (torch.zeros(1024, device=device) for _ in range(3))
+            add = {ADD: lambda: torch.add(x, y, out=out)}
+            titles["Helion, null engine"] = add | helion_launchers(device) | helion_calls(device)
+        for title, functions in titles.items():
+            comparisons.append(
+                compare(
+                    title,
+                    functions,
+                    yardstick=ADD,
+                    calls=2000,
+                    before_round=lambda: helion_msl.synchronize(device),
+                )
+            )
+    return comparisons

@@ -11,6 +11,7 @@
 #include "engine_tools_bindings.h"
 #include "engines.h"
 #include "errors.h"
+#include "helion_launcher.h"
 #include "kernel_dispatcher.h"
 #include "kernel_object.h"
 #include "launcher.h"
@@ -217,6 +218,8 @@ NB_MODULE(_C, m) {
   bind_argument_info(m);
   bind_kernel(m.ptr());
   bind_kernel_dispatcher(m.ptr());
+  bind_helion_launcher(m.ptr());
+  bind_helion_dispatch(m.ptr());
   bind_cache(m);
   bind_disk_cache(m);
   bind_engine_tools(m);

@@ -44,9 +44,7 @@ struct Dispatcher {
   std::vector<PyObject *> defaults;  // null where there is none
   std::size_t positional_count = 0;
   std::atomic<const KeyFacts *> key_facts = nullptr;
-  SpecializationTable table;
-  nb::ft_mutex kept_mutex;
-  std::vector<nb::object> kept;  // whose addresses are in the table's keys
+  SpecializationTable<LaunchPlan> table;
 
   Dispatcher() = default;
   Dispatcher(const Dispatcher &) = delete;
@@ -57,14 +55,7 @@ struct Dispatcher {
     for (PyObject *name : std::exchange(names, {})) Py_DECREF(name);
     for (PyObject *value : std::exchange(defaults, {})) Py_XDECREF(value);
     delete key_facts.exchange(nullptr);
-    std::exchange(kept, {}).clear();
-  }
-
-  void insert(const SpecializationKey &key, std::shared_ptr<const LaunchPlan> plan) {
-    std::vector<nb::object> dropped;  // released after the lock
-    const nb::ft_lock_guard lock(kept_mutex);
-    if (table.insert(key, std::move(plan))) dropped.swap(kept);
-    for (void *object : key.identities()) kept.push_back(nb::borrow(static_cast<PyObject *>(object)));
+    table.clear();
   }
 };
 
@@ -278,7 +269,7 @@ void dispatch(PyObject *self, PyObject *const *arguments, std::size_t count, PyO
     SpecializationKey key_now;
     const bool is_keyed = read_key(dispatcher, threads, call, key_now);
     if (!is_keyed || !are_equal(key.words(), key_now.words())) return launch_unkeyed(self, call, grid, threads);
-    dispatcher.insert(key, plan);
+    dispatcher.table.insert(key, plan);
   }
   launch_plan(*plan, call.values.span(), grid, threads);
 }
@@ -368,8 +359,8 @@ int traverse_dispatcher(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(facts->globals.ptr());
     for (const KeyFacts::Number &number : facts->numbers) Py_VISIT(number.cell.ptr());
   }
-  for (const nb::object &object : dispatcher.kept) Py_VISIT(object.ptr());
-  return 0;
+  return dispatcher.table.traverse([&](PyObject *object) { return visit(object, arg); },
+                                   [](const LaunchPlan &) { return 0; });
 }
 
 int clear_dispatcher(PyObject *self) {

@@ -29,6 +29,8 @@ class SpecializationKey {
   // A value that becomes part of the kernel. 1, 1.0 and True are different, so are 0.0 and -0.0; NaN equals itself.
   bool add_constant(const ArgumentValue &value);
   void add_none() { add(none_tag); }
+  // A word of the caller's own, from 16 on where it begins an entry.
+  void add_word(std::uint64_t word) { add(word); }
   void add_dimensions(Dimensions size);
   // An object that is told apart by its address; `identities` lists them, for whoever keeps the key to keep them too.
   void add_identity(void *object);

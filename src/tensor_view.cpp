@@ -241,6 +241,15 @@ bool read_exchange_tensor(PyObject *object, std::size_t position, TensorView &vi
   return true;
 }
 
+bool describe_tensor(PyObject *object, dlpack::Tensor &tensor) {
+  TensorType unkept;
+  const TensorType *type = tensor_type(Py_TYPE(object), unkept);
+  if (type == nullptr) return false;
+  if (type->api->dltensor_from_py_object_no_sync(object, &tensor) == 0) return tensor.strides != nullptr;
+  PyErr_Clear();
+  return false;
+}
+
 bool read_exported_tensor(PyObject *object, std::size_t position, TensorView &view, ExportedTensors &exported) {
   PyObject *type = reinterpret_cast<PyObject *>(Py_TYPE(object));
   if (!PyObject_HasAttrString(type, "__dlpack__") || !PyObject_HasAttrString(type, "__dlpack_device__")) return false;

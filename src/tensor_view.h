@@ -31,6 +31,9 @@ class ExportedTensors {
 bool read_exchange_tensor(PyObject *object, std::size_t position, TensorView &view);
 bool read_exported_tensor(PyObject *object, std::size_t position, TensorView &view, ExportedTensors &exported);
 
+// The bare description of a tensor whose type has the table; false, with no Python exception set, where there is none.
+bool describe_tensor(PyObject *object, dlpack::Tensor &tensor);
+
 // For an MPS tensor, torch 2.10 to 2.13 write the address of the MTLBuffer object plus the storage offset into `data`,
 // which is no object's address, and 0 into `byte_offset`; later versions keep the two apart. Given the storage offset
 // in bytes, puts both right.

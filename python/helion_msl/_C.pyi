@@ -120,6 +120,31 @@ class BoundDispatcher:
 
     def __call__(self, *args: object, **keywords: object) -> None: ...
 
+def _helion_launch(kernel: object, grid: Sequence[int], *args: object, **options: object) -> None: ...
+
+class _HelionDispatch:
+    def __init__(
+        self,
+        kernel: object,
+        is_constant: tuple[bool, ...],
+        is_initialized: Callable[[], bool],
+        tensor_type: type,
+        parameter_type: type,
+        identity_types: tuple[type, ...],
+    ) -> None: ...
+    def __call__(self, args: tuple[object, ...]) -> Any: ...
+    def publish(
+        self,
+        args: tuple[object, ...],
+        bound: object,
+        run: Callable[..., object],
+        reset_generation: int,
+        specialization_generation: int,
+    ) -> bool: ...
+    def can_describe(self, args: tuple[object, ...]) -> bool: ...
+    @property
+    def size(self) -> int: ...
+
 class CacheInfo:
     """State of the in-memory cache of compiled kernels."""
 

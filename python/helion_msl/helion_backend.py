@@ -38,6 +38,7 @@ def register_helion_backend() -> None:
         from helion._compiler.backend_registry import get_backend_class, register_compiler_backend
 
         from ._helion.backend import HelionMslBackend
+        from ._helion.dispatch import install as install_dispatch
         from ._helion.matmul import keep_products
 
         if get_backend_class("metal") is HelionMslBackend:
@@ -46,6 +47,7 @@ def register_helion_backend() -> None:
         importlib.import_module("._helion._codegen_modules", __package__)
         keep_products()
         register_compiler_backend(HelionMslBackend)
+        install_dispatch()
 
 
 def generated_msl(kernel: Any, *args: object) -> str:

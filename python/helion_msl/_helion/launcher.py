@@ -6,25 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 from helion import exc
 
+from helion_msl import _C
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+# launch(kernel, grid, *args, _block_dims, **options): a native function. `kernel` is a `@metal_jit` kernel, `grid`
+# counts threadgroups and may have a 0, `args` are tensors and numbers in the order of the kernel's parameters. Of
+# Helion's launch options those that say nothing to Metal are ignored.
+launch: Callable[..., None] = _C._helion_launch
 
 
-def launch(kernel: Any, grid: Sequence[int], *args: Any, _block_dims: tuple[int, int, int], **options: Any) -> None:
-    """Launches a ``@metal_jit`` kernel.
+def refuse_options(names: Sequence[str]) -> Any:
+    """Raise Helion's exception for launch options that Metal has no meaning for.
 
     Args:
-        kernel: the kernel.
-        grid: threadgroups along up to three axes.
-        args: tensors and numbers in the order of the kernel's parameters.
-        _block_dims: threads of a threadgroup along each axis.
-        options: Helion's launch options; those that say nothing to Metal are ignored.
+        names: all keywords of the launch.
     """
-    for ignored in ("num_warps", "num_stages"):
-        options.pop(ignored, None)
-    if options:
-        raise exc.BackendUnsupported("metal", f"the launch options {sorted(options)}")
-    if 0 in grid:
-        # A tensor without elements: there is nothing to do, and Metal refuses an empty grid.
-        return
-    kernel.launch(args, grid, _block_dims)
+    unknown = sorted(set(names) - {"_block_dims", "num_warps", "num_stages"})
+    raise exc.BackendUnsupported("metal", f"the launch options {unknown}")
