@@ -8,10 +8,12 @@ intermediate representation and finds every error, **types** infers one type for
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ._walker import divergence, infer, ir, types
+from . import language
+from ._walker import divergence, helion_matmul, infer, ir, types
 from ._walker.helion_dialect import MARKERS, HelionParser
 from ._walker.parse_statements import StatementParser
 from ._walker.printer import print_kernel
@@ -107,6 +109,12 @@ def translate(
     parameters = _parameters(source, argument_types, constants or {})
     surveyed = survey(source.definition)
     is_helion = (dialect or _dialect_of_names(surveyed.names, namespace)) == "helion"
+    if is_helion:
+        threads = None if block_dims is None else math.prod(block_dims)
+        definition = helion_matmul.expand(source, threads)
+        if definition is not source.definition:
+            source = replace(source, definition=definition)
+            surveyed, namespace = survey(definition), {**namespace, helion_matmul.LANGUAGE: language}
     parser_class = HelionParser if is_helion else StatementParser
     variables = infer.Variables(surveyed, keeps_literals_weak=is_helion)
     program = Program(function if callable(function) else None, source.definition.name)

@@ -193,7 +193,7 @@ class _Rewriter(ast.NodeTransformer):
         if tensor.ndim == 0:
             if isinstance(context, ast.Load):
                 return base
-            raise exc.BackendUnsupported("metal", f"a store to {name}, a tensor of no dimensions; give it one element")
+            return ast.Subscript(value=_flat(base, tensor), slice=ast.Constant(0), ctx=context)
         offset = self.visit(offset)
         return ast.Subscript(value=_flat(base, tensor), slice=offset, ctx=context)
 

@@ -121,8 +121,8 @@ class HelionParser(StatementParser):
         if name.startswith(("_metal_mpp_", "_coop_")):
             raise self.error(
                 node,
-                "matrix multiplications of Helion's own Metal backend cannot be translated",
-                "call helion_msl.register_helion_backend(), which lowers them differently",
+                f"`{name}` stands where Helion's Metal backend does not emit it",
+                "call helion_msl.register_helion_backend(), which needs no such markers",
             )
         return super().unknown_name(node)
 
