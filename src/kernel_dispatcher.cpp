@@ -427,6 +427,14 @@ PyObject *known_count(PyObject *self, void *) {
   return PyLong_FromSize_t(value_of<Dispatcher>(self).table.size());
 }
 
+// _forget(): drops the compiled kernels; the next launch asks for them again.
+PyObject *forget(PyObject *self, PyObject *const *, Py_ssize_t) {
+  return guard_python([&] {
+    value_of<Dispatcher>(self).table.clear();
+    return Py_NewRef(Py_None);
+  });
+}
+
 template <class Function>
 PyCFunction as_method(Function *function) {
   return reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function));
@@ -434,6 +442,7 @@ PyCFunction as_method(Function *function) {
 
 PyMethodDef dispatcher_methods[] = {{"_describe_parameters", as_method(describe_parameters), METH_FASTCALL, nullptr},
                                     {"_describe_key", as_method(describe_key), METH_FASTCALL, nullptr},
+                                    {"_forget", as_method(forget), METH_FASTCALL, nullptr},
                                     {nullptr, nullptr, 0, nullptr}};
 
 PyGetSetDef dispatcher_properties[] = {{"_known_count", known_count, nullptr, nullptr, nullptr},

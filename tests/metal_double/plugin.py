@@ -35,6 +35,7 @@ def pytest_sessionfinish(session, exitstatus):
     # Functions decorated with @metal_jit hold their kernels as long as their modules.
     for kernel in [thing for thing in gc.get_objects() if type(thing) is MetalKernel]:
         kernel._specializations.clear()
+        kernel._forget()
     gc.collect()
     left = {name: count for name, count in _double.living_objects().items() if count != _IMMORTAL.get(name, 0)}
     violations = _double.take_violations()

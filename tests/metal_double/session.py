@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 
 import torch
 
-from helion_msl import jit
+from helion_msl import _C, jit
 
 from . import control
 from .mps_tensors import MpsOnCpu, mark, plays_mps
@@ -19,17 +18,16 @@ def _let_launches_know_the_device() -> None:
     device_type = jit._device_type
     jit._device_type = lambda value: "mps" if plays_mps(value) else device_type(value)
     # Helion's host functions allocate on the device of their arguments, which they take for the CPU.
-    launch = jit.MetalKernel.launch
+    launch = _C._helion_launch
 
-    def launch_from_helion(kernel: jit.MetalKernel, args: tuple[object, ...], *rest: object) -> None:
-        if sys._getframe(1).f_globals["__name__"] == "helion_msl._helion.launcher":
-            tensors = [value for value in args if isinstance(value, torch.Tensor)]
-            if any(map(plays_mps, tensors)):
-                for tensor in tensors:
-                    mark(tensor)
-        launch(kernel, args, *rest)
+    def launch_from_helion(kernel: jit.MetalKernel, grid: object, *args: object, **options: object) -> None:
+        tensors = [value for value in args if isinstance(value, torch.Tensor)]
+        if any(map(plays_mps, tensors)):
+            for tensor in tensors:
+                mark(tensor)
+        launch(kernel, grid, *args, **options)
 
-    jit.MetalKernel.launch = launch_from_helion
+    _C._helion_launch = launch_from_helion
 
 
 def start() -> control.MetalDouble:
