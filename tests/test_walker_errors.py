@@ -125,6 +125,12 @@ MISTAKES = [
     ("out[i] = x[i] if x is n else 0  # error", "`is` compares objects", "=="),
     ("out[i] = x[i] in x  # error", "needs a tuple", "x in (1, 2)"),
     ("n()  # error", "cannot be called", ""),
+    ("v = ml.float4(1, 2)  # error", "has 4 components, not 2", "one to repeat"),
+    ("v = ml.float4(1)\nif v > 0:  # error\n    pass", "no truth value", "ml.any(v)"),
+    ("v = ml.float4(1)\nw = v  # error\nw.x = 2", "one vector", "copy it"),
+    ("v = ml.float2(1)\nout[i] = v  # error", "number is needed", ""),
+    ("m = ml.simdgroup_matrix(ml.int8)  # error", "are floats", "ml.float32"),
+    ("assert x  # error", "no truth value", "compare an element"),
     ("out[i] = abs  # error", "a number is needed", "call it"),
 ]
 

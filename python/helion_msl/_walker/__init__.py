@@ -12,11 +12,14 @@
 ``messages``        ``assert`` and ``print``
 ``intrinsics``      what ``helion_msl.language``, ``math`` and the builtins mean in IR, with ``functions`` (of numbers),
                     ``threads`` (positions, barriers, simdgroups), ``atomics`` and ``binding`` (of arguments)
+``vectors``         vectors of two to four numbers; ``simdgroup_matrix`` and ``matmul``: matrices
+``divergence``      barriers that not all threads can reach
 ``helion_dialect``  the language that Helion's own Metal backend emits
 ``infer``           repeats the parse until the types of all variables are stable
 ``scopes``          where C++ declares each variable
 ``printer``         IR to MSL, with ``printer_statements``, ``printer_expressions`` and ``literals``
 ``prelude``         MSL helper functions that printed kernels call
+``explain``         a report on one specialization, for people
 ``captured``        what a kernel reads from around it, so that a change compiles it anew
 ==================  ===============================================================================================
 """

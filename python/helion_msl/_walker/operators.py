@@ -198,6 +198,22 @@ def _power(left: ir.Expression, right: ir.Expression) -> ir.Expression:
     return ir.Call("helion_msl::power", (fold.convert(left, scalar), fold.convert(right, INT32)), scalar)
 
 
+def _is_below(node: ir.Expression, limit: int) -> bool:
+    """Whether an integer is known to be below a limit, as `n & 31` and `n % 32` are."""
+    if isinstance(node, ir.Cast):
+        return _is_below(node.operand, limit)
+    if isinstance(node, ir.Position):
+        return node.exclusive_bound is not None and node.exclusive_bound <= limit
+    if not isinstance(node, ir.Binary | ir.Call):
+        return False
+    is_remainder = isinstance(node, ir.Call) and node.function == "helion_msl::floor_remainder"
+    operands = (node.left, node.right) if isinstance(node, ir.Binary) else node.arguments
+    if is_remainder or (isinstance(node, ir.Binary) and node.operator == "%"):
+        return isinstance(operands[1], ir.Constant) and 0 < operands[1].value <= limit
+    is_mask = isinstance(node, ir.Binary) and node.operator == "&"
+    return is_mask and any(isinstance(part, ir.Constant) and 0 <= part.value < limit for part in operands)
+
+
 def _shift(operator_text: str, clamps: bool) -> BinaryOperator:
     def build(left: ir.Expression, right: ir.Expression) -> ir.Expression:
         if scalar_type(left).is_float or scalar_type(right).is_float:
@@ -216,9 +232,13 @@ def _shift(operator_text: str, clamps: bool) -> BinaryOperator:
             count: ir.Expression = ir.Constant(min(int(right.value), scalar.bits - 1), INT32, False)
             return fold.binary(operator_text, left, count, scalar)
         count = fold.convert(right, INT32)
-        if clamps and operator_text == ">>" and scalar.kind == "int":
+        if clamps and not _is_below(right, scalar.bits):
             # Python shifts by any count; C++ leaves counts from the width on undefined.
-            count = ir.Call("metal::min", (count, ir.Constant(scalar.bits - 1, INT32, False)), INT32)
+            if operator_text == ">>" and scalar.kind == "int":
+                count = ir.Call("metal::min", (count, ir.Constant(scalar.bits - 1, INT32, False)), INT32)
+            else:
+                helper = "helion_msl::shift_left" if operator_text == "<<" else "helion_msl::shift_right"
+                return ir.Call(helper, (left, count), scalar)
         return ir.Binary(operator_text, left, count, scalar)
 
     return build

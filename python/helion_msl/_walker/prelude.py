@@ -109,6 +109,17 @@ inline T power(T base, int exponent) {
   }
   return result;
 }""",
+    "shift_left": """
+// Python's `<<` in the bits of the type: nothing is left beyond its width.
+template <typename T>
+inline T shift_left(T x, int count) {
+  return count < int(sizeof(T)) * 8 ? x << count : T(0);
+}""",
+    "shift_right": """
+template <typename T>
+inline T shift_right(T x, int count) {
+  return count < int(sizeof(T)) * 8 ? x >> count : T(0);
+}""",
     "compare": """
 // -1, 0 or 1 for two integers that no common type holds.
 inline int compare(long a, ulong b) {
