@@ -80,6 +80,15 @@ def test_a_gpu_logs_from_msl_3_2_on_and_tests_nothing() -> None:
     assert "#elif __METAL_VERSION__ >= 320\n#include <metal_logging>" in printed
 
 
+def test_assertions_are_logged_where_that_is_asked_for(monkeypatch) -> None:
+    define = "#define HELION_MSL_LOGS_ASSERTIONS 1"
+    assert define not in metal_jit(checked).msl(torch.ones(1), 1.0)
+    monkeypatch.setenv("HELION_MSL_LOG_ASSERTIONS", "1")
+    msl = metal_jit(checked).msl(torch.ones(1), 1.0)
+    assert define in msl
+    assert "log_error" in msl[msl.index(define) :]
+
+
 def test_an_assertion_that_holds_at_translation_is_left_out() -> None:
     msl = translate(
         "def kernel(x):\n    assert x.ndim == 1\n    x[0] = 1\n", {"x": TensorType(SCALAR_TYPES["int32"], 1)}

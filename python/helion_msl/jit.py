@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import os
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -281,6 +282,7 @@ class MetalKernel(_C.KernelDispatcher):
             namespace=walker.namespace_of(self.fn),
             block_dims=block_dims,
             dialect=self._dialect,
+            logs_assertions=os.environ.get("HELION_MSL_LOG_ASSERTIONS") == "1",
         )
 
 

@@ -80,6 +80,7 @@ def translate(
     dialect: Dialect | None = None,
     name: str | None = None,
     line_directives: bool = True,
+    logs_assertions: bool = False,
 ) -> Translation:
     """Translate a Python function into an MSL kernel.
 
@@ -93,6 +94,7 @@ def translate(
         dialect: ``"helion"`` for what Helion's own Metal backend emits; None: decided by the names it uses.
         name: the kernel's name, where it shall not be the function's.
         line_directives: whether ``#line`` maps the text to the Python file.
+        logs_assertions: whether a GPU tests assertions too, and logs those that fail, from MSL 3.2 on.
 
     Returns:
         The MSL, the kernel's name and its argument table.
@@ -129,7 +131,7 @@ def translate(
         kernel.name = name
     if not line_directives:
         kernel.filename = None
-    msl, kernel_name = print_kernel(kernel)
+    msl, kernel_name = print_kernel(kernel, logs_assertions)
     memory = sum(array.type.size_in_bytes for array in kernel.threadgroup_arrays)
     return Translation(msl, kernel_name, tuple(_described(argument) for argument in kernel.arguments), memory)
 

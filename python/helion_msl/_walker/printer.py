@@ -78,7 +78,7 @@ class _FunctionPrinter(StatementPrinter):
         return [head, f"{INDENT * 2}{joined}) {{"]
 
 
-def print_kernel(kernel: ir.Kernel) -> tuple[str, str]:
+def print_kernel(kernel: ir.Kernel, logs_assertions: bool = False) -> tuple[str, str]:
     """Return the MSL of a kernel and the name it has there."""
     shared = Shared(Names())
     name = shared.names.unique(kernel.name)
@@ -89,6 +89,8 @@ def print_kernel(kernel: ir.Kernel) -> tuple[str, str]:
     lines = [line for function in functions for line in _FunctionPrinter(function, shared).print()]
     lines += _KernelPrinter(kernel, shared, name).print()
     head = ["#include <metal_stdlib>", *prelude.includes(shared.helpers), ""]
+    if logs_assertions and prelude.ASSERT in shared.helpers:
+        head.append("#define HELION_MSL_LOGS_ASSERTIONS 1")
     helpers = prelude.text(shared.helpers)
     if helpers:
         head += [helpers, ""]
