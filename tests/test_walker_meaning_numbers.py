@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from helion_msl import metal_jit
 from helion_msl import language as ml
+from helion_msl import metal_jit
 from walker_comparison import check
 
 COUNTS = torch.tensor([0, 1, 5, 31, 32, 33, 63, 64, 100], dtype=torch.int32)

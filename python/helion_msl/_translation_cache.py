@@ -30,7 +30,6 @@ from .errors import HelionMslError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ._walker.ir import Number
 
 _KIND = "translations"
 _LITERALS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
@@ -44,17 +43,19 @@ def translate(
     source: Source,
     argument_types: Mapping[str, walker.ArgumentType],
     *,
-    constants: Mapping[str, Number | None],
+    constants: Mapping[str, object],
     namespace: Mapping[str, object],
     block_dims: tuple[int, int, int] | None,
     dialect: walker.Dialect,
+    logs_assertions: bool = False,
 ) -> walker.Translation:
     """Do what :func:`helion_msl.walker.translate` does, or find what it gave before.
 
     Raises:
         TranslationError: the function uses something that a kernel cannot have; the error points at it.
     """
-    key = _key(source, argument_types, constants, namespace, block_dims, dialect)
+    # Assertions that are logged are for debugging, and not kept.
+    key = None if logs_assertions else _key(source, argument_types, constants, namespace, block_dims, dialect)
     stored = _C.disk_cache_find(_KIND, key) if key is not None else None
     found = _read(stored) if stored is not None else None
     if found is None:
@@ -65,6 +66,7 @@ def translate(
             namespace=namespace,
             block_dims=block_dims,
             dialect=dialect,
+            logs_assertions=logs_assertions,
         )
         # Again, as another thread may have changed what a name stands for.
         if key is not None and key == _key(source, argument_types, constants, namespace, block_dims, dialect):
@@ -77,7 +79,13 @@ def _written(translation: walker.Translation) -> bytes:
         (argument.name, argument.kind, argument.parameter, argument.dimension, argument.dtype.name, argument.is_written)
         for argument in translation.arguments
     ]
-    return json.dumps({"msl": translation.msl, "name": translation.name, "arguments": arguments}).encode()
+    document = {
+        "msl": translation.msl,
+        "name": translation.name,
+        "arguments": arguments,
+        "threadgroup_memory": translation.threadgroup_memory,
+    }
+    return json.dumps(document).encode()
 
 
 def _read(stored: bytes) -> walker.Translation | None:
@@ -87,7 +95,7 @@ def _read(stored: bytes) -> walker.Translation | None:
             walker.KernelArgument(name, kind, parameter, dimension, walker.SCALAR_TYPES[dtype], is_written)
             for name, kind, parameter, dimension, dtype, is_written in document["arguments"]
         )
-        return walker.Translation(document["msl"], document["name"], arguments)
+        return walker.Translation(document["msl"], document["name"], arguments, document["threadgroup_memory"])
     except (ValueError, KeyError, TypeError):
         return None
 
