@@ -13,6 +13,7 @@
 #include "host_cache.h"
 #include "host_diagnostics.h"
 #include "host_process.h"
+#include "msl_recursion.h"
 #include "msl_scanner.h"
 #include "msl_source.h"
 #include "msl_tokens.h"
@@ -298,6 +299,12 @@ class Compilation {
     for (std::string function, bytes, kind; std::getline(functions, function, '\t');) {
       std::getline(functions, bytes, '\t');
       std::getline(functions, kind);
+      refuse_recursion(function);
+      if (kind == "dynamic") {
+        throw MetalCompileError(
+            "an array's length is not known when the kernel is compiled, which Metal does not have; make it a "
+            "constant");
+      }
       if (std::strtoull(bytes.c_str(), nullptr, 10) <= FiberStacks::max_frame_size) continue;
       const std::string kernel =
           request_.name.empty() ? "a kernel" : "a kernel of the source of '" + request_.name + "'";
@@ -305,6 +312,18 @@ class Compilation {
                               std::to_string(FiberStacks::max_frame_size) +
                               " are the most; make its thread arrays smaller, or keep them in a device buffer");
     }
+  }
+
+  // Every function is inlined but those that call themselves, and those that the source wants apart.
+  void refuse_recursion(const std::string &function) const {
+    const std::string symbol = function.substr(function.rfind(':') + 1);
+    if (!symbol.starts_with("_Z") || symbol.find("helion_host") != std::string::npos) return;
+    const Tokens tokens(source_.flat());
+    const std::size_t name = find_recursive_function(tokens, symbol);
+    if (name == no_token) return;
+    const std::string message =
+        "'" + std::string(tokens.text(name)) + "' calls itself, and Metal has no recursion; write it as a loop";
+    throw MetalCompileError(source_.report({{Diagnostic::Severity::error, message, tokens[name].begin, ""}}));
   }
 
   std::size_t offset_of(const std::string &identifier) const {

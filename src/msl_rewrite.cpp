@@ -171,6 +171,27 @@ void rewrite_literals(const Tokens &tokens, std::vector<Edit> &edits) {
   }
 }
 
+void drop_unroll_hints_of_macros(const Tokens &tokens, std::vector<Edit> &edits) {
+  std::set<std::string_view> names;
+  std::vector<std::size_t> hints;
+  for (std::size_t at = 0; at < tokens.size(); ++at) {
+    if (tokens.is_identifier(at)) names.insert(tokens.text(at));
+    if (tokens[at].kind == TokenKind::directive && tokens.text(at).find("unroll") != std::string_view::npos) {
+      hints.push_back(at);
+    }
+  }
+  for (const std::size_t hint : hints) {
+    const std::size_t argument = tokens.text(hint).find('(');
+    if (argument == std::string_view::npos || !tokens.text(hint).starts_with('#')) continue;
+    const Tokens words(tokens.text(hint).substr(argument));
+    for (std::size_t at = 0; at < words.size(); ++at) {
+      if (!words.is_identifier(at) || names.contains(words.text(at)) || words.is(at, "sizeof")) continue;
+      edits.push_back({tokens[hint].begin, tokens[hint].end, ""});
+      break;
+    }
+  }
+}
+
 void erase_keyword_attributes(const Tokens &tokens, std::vector<Edit> &edits) {
   constexpr std::array<std::string_view, 5> keywords = {"device", "thread", "threadgroup", "constant", "kernel"};
   for (std::size_t at = 0; at < tokens.size(); ++at) {

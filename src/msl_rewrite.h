@@ -15,6 +15,10 @@ namespace helion_msl {
 // `1.0h` and `1.0bf`; refuses `double`.
 void rewrite_literals(const Tokens &tokens, std::vector<Edit> &edits);
 
+// `#pragma unroll (MACRO)`: preprocessing takes away the macro and leaves its name in the directive, which is a hint
+// that a program does without.
+void drop_unroll_hints_of_macros(const Tokens &tokens, std::vector<Edit> &edits);
+
 // Attributes that contain one of Metal's keywords, which are macros here: `[[threadgroup(0)]]`.
 void erase_keyword_attributes(const Tokens &tokens, std::vector<Edit> &edits);
 

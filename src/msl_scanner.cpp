@@ -46,6 +46,7 @@ class Scanner {
     collect_entries();
     rewrite_literals(tokens_, result_.edits);
     erase_keyword_attributes(tokens_, result_.edits);
+    drop_unroll_hints_of_macros(tokens_, result_.edits);
     drop_address_space_overloads(tokens_, declarations_, source_, result_.edits);
     const std::vector<std::string> undefined =
         rewrite_function_constants(tokens_, declarations_, request_.constants, result_.edits);
@@ -82,12 +83,7 @@ class Scanner {
       const KernelFunction &function = kernels_.functions[index];
       if (function.is_template) continue;
       const Declaration &declaration = declarations_[function.declaration];
-      add_entry({index,
-                 function.declaration,
-                 one_line(tokens_, declaration.name, declaration.parameters),
-                 function.host_name,
-                 {},
-                 {}});
+      add_entry({index, function.declaration, function_reference(declaration), function.host_name, {}, {}});
     }
     for (const KernelInstantiation &instantiation : kernels_.instantiations) {
       add_entry({instantiation.function,
@@ -101,6 +97,18 @@ class Scanner {
     const bool is_known = std::any_of(entries_.begin(), entries_.end(),
                                       [&](const Entry &entry) { return entry.host_name == request_.name; });
     if (request_.name.empty() ? entries_.size() > 1 : !is_known) fail_unknown_kernel();
+  }
+
+  // A kernel may share its name with a function, and then its type says which is meant.
+  std::string function_reference(const Declaration &kernel) const {
+    std::string name = one_line(tokens_, kernel.name, kernel.parameters);
+    const auto namesakes = std::count_if(declarations_.begin(), declarations_.end(), [&](const Declaration &other) {
+      return other.kind == DeclarationKind::function && other.scope == kernel.scope &&
+             tokens_.text(other.name) == tokens_.text(kernel.name);
+    });
+    if (namesakes == 1) return name;
+    return "static_cast<helion_host::thread_end (*)" +
+           one_line(tokens_, kernel.parameters, tokens_.partner(kernel.parameters) + 1) + ">(" + name + ")";
   }
 
   void add_entry(Entry entry) {
@@ -208,7 +216,7 @@ class Scanner {
   // How the kernel is named inside itself: with its own template parameters as arguments.
   std::string function_expression(const KernelFunction &function) {
     const Declaration &declaration = declarations_[function.declaration];
-    if (!function.is_template) return one_line(tokens_, declaration.name, declaration.parameters);
+    if (!function.is_template) return function_reference(declaration);
     std::vector<std::string> arguments;
     const TokenRange list = declaration.template_lists.back();
     const std::vector<std::string> names = template_parameter_names(tokens_, list);

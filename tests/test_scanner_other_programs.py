@@ -138,3 +138,60 @@ def test_function_constants_that_are_not_a_number():
         x = torch.zeros(1)
         _C.compile(source, device="cpu", constants={"c": value})([x], (1,), (1,))
         torch.testing.assert_close(x, torch.tensor([value]), equal_nan=True)
+
+
+def test_a_macro_in_an_unroll_hint():
+    source = """
+    #define LEAST(a, b) ((a) < (b) ? (a) : (b))
+    #define FOUR 4
+    template <int n> int total(device const int *x) {
+      int sum = 0;
+      #pragma unroll (LEAST(n, 4))
+      for (int i = 0; i < n; ++i) sum += x[i];
+      #pragma unroll(FOUR)
+      for (int i = 0; i < n; ++i) sum += x[i];
+      #pragma clang loop unroll_count(n)
+      for (int i = 0; i < n; ++i) sum += x[i];
+      return sum;
+    }
+    kernel void k(device int *x) { x[0] = total<4>(x); }"""
+    x = torch.tensor([1, 2, 3, 4], dtype=torch.int32)
+    run(source, x)
+    assert x[0].item() == 30
+
+
+RECURSION = {
+    "itself": "int f(int n, device int *x) { return n < 2 ? x[n] : f(n - 1, x) + f(n - 2, x); }",
+    "through_another": "int g(int n);\nint f(int n, device int *x) { return n ? g(n - 1) * 3 + n : x[0]; }\n"
+    "int g(int n) { device int *none = nullptr; return n == 1 ? 1 : f(n - 1, none) + 1; }",
+    "a_method": "struct tree { int f(int n, device int *x) { return n < 2 ? x[n] : f(n - 1, x) * f(n - 2, x); } };\n"
+    "int f(int n, device int *x) { return tree().f(n, x); }",
+}
+
+
+@pytest.mark.parametrize("source", RECURSION.values(), ids=RECURSION)
+def test_recursion_is_refused(source):
+    """It would exhaust the stack, which ends the process."""
+    with pytest.raises(MetalCompileError, match=r"'[fg]' calls itself, and Metal has no recursion"):
+        run(source + "\nkernel void k(device int *x) { x[0] = f(x[0], x); }", torch.zeros(4, dtype=torch.int32))
+
+
+def test_overloads_and_templates_that_call_each_other_are_no_recursion():
+    source = """
+    template <int n> int sum(device const int *x) { return x[n] + sum<n - 1>(x); }
+    template <> int sum<0>(device const int *x) { return x[0]; }
+    int add(int a) { return a + 1; }
+    float add(float a) { return add(int(a)); }
+    __attribute__((noinline)) int apart(int a) { return a * 2; }
+    kernel void add(device int *x) { x[0] = sum<3>(x) + int(add(0.5f)) + apart(x[1]); }"""
+    x = torch.tensor([1, 2, 3, 4], dtype=torch.int32)
+    run(source, x)
+    assert x[0].item() == 10 + 1 + 4
+
+
+def test_an_array_without_a_constant_length_is_refused():
+    source = """kernel void k(device int *x) {
+      int n = x[0]; int a[n]; for (int i = 0; i < n; ++i) a[i] = x[i]; x[0] = a[x[1]];
+    }"""
+    with pytest.raises(MetalCompileError, match="an array's length is not known"):
+        run(source, torch.ones(4, dtype=torch.int32))
