@@ -39,8 +39,8 @@ const ScalarFacts &facts(ScalarType scalar) {
 }
 
 std::string label(std::size_t position, const ArgumentInfo &argument) {
-  return "argument " + std::to_string(position) + " ('" + argument.name + "', " + declared_type(argument) +
-         " at buffer " + std::to_string(argument.index) + ")";
+  return "argument " + std::to_string(position) + " ('" + argument.name + "', " + declared_type(argument) + " at " +
+         (argument.is_threadgroup_memory ? "threadgroup " : "buffer ") + std::to_string(argument.index) + ")";
 }
 
 bool is_integer_code(std::uint8_t code) {
@@ -185,13 +185,38 @@ BoundArgument bind_scalar(std::size_t position, const ArgumentInfo &argument, co
   return {.address = &storage, .offset = 0, .byte_count = facts(argument.scalar).size};
 }
 
+// Adds the size to `total`, which holds the threadgroup memory used before.
+BoundArgument bind_threadgroup_memory(std::size_t position, const KernelInfo &kernel, const ArgumentValue &value,
+                                      std::uint64_t &total) {
+  const ArgumentInfo &argument = kernel.arguments[position];
+  const std::string takes = ": threadgroup memory takes its size in bytes, an int of at least 1; ";
+  if (value.kind != ArgumentValue::Kind::integer) {
+    throw ArgumentError(label(position, argument) + takes + "a " + kind_name(value.kind) + " was given");
+  }
+  const IntegerValue &size = value.integer;
+  if (size.is_negative || size.exceeds_64_bits || size.magnitude == 0) {
+    throw ArgumentError(label(position, argument) + takes + "the number given is out of range");
+  }
+  if (argument.is_reference && size.magnitude < argument.element_size) {
+    throw ArgumentError(label(position, argument) + takes + std::to_string(size.magnitude) +
+                        " were given, but the declared type has " + std::to_string(argument.element_size));
+  }
+  if (size.magnitude > max_threadgroup_memory || total + size.magnitude > max_threadgroup_memory) {
+    throw LaunchError(label(position, argument) + ": " + std::to_string(size.magnitude) +
+                      " bytes of threadgroup memory were given, and the kernel has " + std::to_string(total) +
+                      " bytes besides; a threadgroup may use " + std::to_string(max_threadgroup_memory));
+  }
+  total += size.magnitude;
+  return {.address = nullptr, .offset = 0, .byte_count = static_cast<std::uint32_t>(size.magnitude)};
+}
+
 [[noreturn]] void refuse_count(const KernelInfo &kernel, std::size_t given) {
   std::string message = "kernel '" + kernel.name + "' takes " + std::to_string(kernel.arguments.size()) +
                         (kernel.arguments.size() == 1 ? " argument" : " arguments");
   const char *separator = ": ";
   for (const ArgumentInfo &argument : kernel.arguments) {
-    message +=
-        separator + argument.name + " (" + declared_type(argument) + ", buffer " + std::to_string(argument.index) + ")";
+    message += separator + argument.name + " (" + declared_type(argument) +
+               (argument.is_threadgroup_memory ? ", threadgroup " : ", buffer ") + std::to_string(argument.index) + ")";
     separator = ", ";
   }
   throw ArgumentError(message + "; got " + std::to_string(given));
@@ -202,10 +227,13 @@ BoundArgument bind_scalar(std::size_t position, const ArgumentInfo &argument, co
 void bind_arguments(const KernelInfo &kernel, DeviceKind device, std::span<const ArgumentValue> values,
                     std::span<BoundArgument> bound, std::span<std::uint64_t> scalars) {
   if (values.size() != kernel.arguments.size()) refuse_count(kernel, values.size());
+  std::uint64_t threadgroup_memory = kernel.static_threadgroup_memory;
   for (std::size_t i = 0; i < values.size(); ++i) {
     const ArgumentInfo &argument = kernel.arguments[i];
     const ArgumentValue &value = values[i];
-    if (value.kind == ArgumentValue::Kind::tensor) {
+    if (argument.is_threadgroup_memory) {
+      bound[i] = bind_threadgroup_memory(i, kernel, value, threadgroup_memory);
+    } else if (value.kind == ArgumentValue::Kind::tensor) {
       bound[i] = bind_tensor(i, argument, device, value.tensor);
     } else if (value.kind == ArgumentValue::Kind::bytes) {
       bound[i] = bind_bytes(i, argument, value.bytes);
@@ -248,7 +276,8 @@ const char *scalar_type_name(ScalarType scalar) {
 }
 
 std::string declared_type(const ArgumentInfo &argument) {
-  std::string type = argument.is_writable ? "" : "const ";
+  std::string type = argument.is_threadgroup_memory ? "threadgroup " : "";
+  type += argument.is_writable ? "" : "const ";
   type += facts(argument.scalar).metal;
   if (argument.lanes > 1) type += std::to_string(argument.lanes);
   return type + (argument.is_reference ? "&" : "*");

@@ -129,7 +129,7 @@ nb::object read_tensor(nb::handle object) {
 void bind_argument_info(nb::module_ &m) {
   nb::class_<ArgumentInfo>(m, "ArgumentInfo", "What a kernel declares at one buffer index.")
       .def_ro("name", &ArgumentInfo::name, "Name of the parameter.")
-      .def_ro("index", &ArgumentInfo::index, "n of ``[[buffer(n)]]``.")
+      .def_ro("index", &ArgumentInfo::index, "n of ``[[buffer(n)]]`` or ``[[threadgroup(n)]]``.")
       .def_prop_ro(
           "dtype", [](const ArgumentInfo &a) { return scalar_type_name(a.scalar); },
           "torch's name of the scalar type, such as ``\"float32\"``; ``\"opaque\"`` for structs.")
@@ -137,8 +137,11 @@ void bind_argument_info(nb::module_ &m) {
       .def_ro("element_size", &ArgumentInfo::element_size, "Bytes of one element as declared.")
       .def_ro("is_reference", &ArgumentInfo::is_reference, "Whether exactly one element is read.")
       .def_ro("is_writable", &ArgumentInfo::is_writable, "Whether the kernel may write there.")
+      .def_ro("is_threadgroup_memory", &ArgumentInfo::is_threadgroup_memory,
+              "Whether it is threadgroup memory, for which a launch gives the size in bytes.")
       .def("__repr__", [](const ArgumentInfo &a) {
-        return "<" + a.name + ": " + declared_type(a) + ", buffer " + std::to_string(a.index) + ">";
+        return "<" + a.name + ": " + declared_type(a) + (a.is_threadgroup_memory ? ", threadgroup " : ", buffer ") +
+               std::to_string(a.index) + ">";
       });
 }
 
@@ -172,7 +175,8 @@ Args:
     args: one value for each parameter of the kernel that has a buffer index, in ascending order of the indices.
         Tensors (and other objects with ``__dlpack__``) become buffers that begin at their first element; the kernel
         sees memory and no strides. A ``bool``, ``int`` or ``float`` becomes a constant of the declared type, ``bytes``
-        (at most 4096) a constant of any type.
+        (at most 4096) a constant of any type. Parameters that are threadgroup memory, ``threadgroup float *shared
+        [[threadgroup(0)]]``, come last: for each, an ``int`` that is its size in bytes.
     grid: number of threadgroups, one to three numbers, x first.
     block_dims: number of threads in a threadgroup, one to three numbers, x first.
     name: the kernel to run, needed where the source has several.

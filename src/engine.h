@@ -35,22 +35,24 @@ enum class ScalarType : std::uint8_t {
   float32,
 };
 
-// One entry of a kernel's argument table: what the kernel declares at a buffer index.
+// One entry of a kernel's argument table: what the kernel declares at a buffer index, or threadgroup memory that it has
+// as an argument and whose size in bytes the launch gives.
 struct ArgumentInfo {
   std::string name;
-  std::uint32_t index = 0;  // n of [[buffer(n)]]
+  std::uint32_t index = 0;  // n of [[buffer(n)]] or [[threadgroup(n)]]
   ScalarType scalar = ScalarType::opaque;
   std::uint32_t lanes = 1;         // 2 to 4 for vectors
   std::uint32_t element_size = 0;  // bytes of one element as declared
   std::uint32_t alignment = 1;     // bytes: the kernel's loads assume addresses that are multiples of this
   bool is_reference = false;       // `constant T &`: exactly one element is read
   bool is_writable = false;
+  bool is_threadgroup_memory = false;
 };
 
 // What a compiled kernel tells about itself.
 struct KernelInfo {
   std::string name;
-  std::vector<ArgumentInfo> arguments;  // ascending by index
+  std::vector<ArgumentInfo> arguments;  // buffers ascending by index, then threadgroup memory ascending by index
   std::uint32_t max_total_threads_per_threadgroup = 1024;
   std::array<std::uint32_t, 3> required_threads_per_threadgroup{};  // zeros: any
   std::uint32_t thread_execution_width = 32;
@@ -70,12 +72,16 @@ struct CompileRequest {
   Constants constants;
 };
 
-// A value for one buffer index of a launch: a buffer or bytes copied into the launch.
+// Threadgroup memory that a threadgroup has on every Apple GPU (Metal Feature Set Tables, "maximum total threadgroup
+// memory allocation").
+inline constexpr std::uint64_t max_threadgroup_memory = 32768;
+
+// A value for one argument of a launch: a buffer, bytes copied into the launch, or the size of threadgroup memory.
 struct BoundArgument {
   // Buffers: host address (cpu) or id<MTLBuffer> (mps). Bytes: address of the value, alive during the call.
   void *address = nullptr;
   std::uint64_t offset = 0;      // bytes from `address`
-  std::uint32_t byte_count = 0;  // above 0: inline bytes, at most 4096
+  std::uint32_t byte_count = 0;  // above 0: inline bytes, at most 4096; of threadgroup memory: its size
 };
 
 struct Dimensions {

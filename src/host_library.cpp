@@ -85,7 +85,8 @@ ArgumentInfo describe_argument(const helion_host_argument &argument) {
           .element_size = argument.element_size,
           .alignment = argument.alignment,
           .is_reference = argument.is_reference != 0,
-          .is_writable = argument.is_writable != 0};
+          .is_writable = argument.is_writable != 0,
+          .is_threadgroup_memory = argument.is_threadgroup_memory != 0};
 }
 
 }  // namespace

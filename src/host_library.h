@@ -11,9 +11,6 @@
 
 namespace helion_msl {
 
-// "Maximum total threadgroup memory allocation" of every Apple GPU (Metal Feature Set Tables), in bytes.
-constexpr std::uint64_t max_threadgroup_memory = 32768;
-
 // Loaded while it lives; the kernels made from it keep it alive.
 class HostLibrary {
  public:

@@ -161,12 +161,23 @@ class HostEngine final : public Engine, public EngineTools {
     return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
   }
 
+  // Each threadgroup argument begins where every type may.
+  static constexpr std::uint64_t aligned(std::uint64_t size) { return (size + 127) / 128 * 128; }
+
   static void launch(const CompiledKernel &kernel, std::span<const BoundArgument> arguments, void **addresses,
                      Dimensions grid, Dimensions threads) {
+    const std::vector<ArgumentInfo> &declared = kernel.info().arguments;
+    std::uint64_t threadgroup_memory = 0;
     for (std::size_t index = 0; index < arguments.size(); ++index) {
-      addresses[index] = static_cast<std::byte *>(arguments[index].address) + arguments[index].offset;
+      if (declared[index].is_threadgroup_memory) {
+        addresses[index] = reinterpret_cast<void *>(threadgroup_memory);
+        threadgroup_memory += aligned(arguments[index].byte_count);
+      } else {
+        addresses[index] = static_cast<std::byte *>(arguments[index].address) + arguments[index].offset;
+      }
     }
-    const helion_host_launch launch{addresses, {grid.x, grid.y, grid.z}, {threads.x, threads.y, threads.z}};
+    const helion_host_launch launch{
+        addresses, {grid.x, grid.y, grid.z}, {threads.x, threads.y, threads.z}, threadgroup_memory};
     run_launch(static_cast<const HostKernel &>(kernel), launch);
   }
 

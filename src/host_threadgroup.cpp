@@ -47,6 +47,10 @@ void HostThreadgroup::prepare(const helion_host_kernel &kernel, const helion_hos
   const auto &threads = launch.threads_per_threadgroup;
   thread_count_ = threads[0] * threads[1] * threads[2];
   kernel.enter_os_thread();
+  if (threadgroup_memory_size_ < launch.threadgroup_memory_size) {
+    threadgroup_memory_.reset(new (threadgroup_memory_alignment) unsigned char[launch.threadgroup_memory_size]());
+    threadgroup_memory_size_ = launch.threadgroup_memory_size;
+  }
   stacks_.reserve(thread_count_);
   start_fibers(thread_count_);
   describe_thread_stack(fibers_[scheduler]);
@@ -128,8 +132,10 @@ void HostThreadgroup::thread_main(void *start) {
     const std::uint32_t row = index / width;
     const std::uint32_t height = launch.threads_per_threadgroup[1];
     const auto &position = threadgroup.position_;
-    const helion_host_thread thread{
-        {position[0], position[1], position[2]}, {index % width, row % height, row / height}, index};
+    const helion_host_thread thread{{position[0], position[1], position[2]},
+                                    {index % width, row % height, row / height},
+                                    index,
+                                    threadgroup.threadgroup_memory_.get()};
     const bool to_end = threadgroup.kernel_->run_thread(&launch, &thread) != 0;
     (to_end ? simdgroup.ran_to_end : simdgroup.left_early) |= lane;
     threadgroup.switch_to(threadgroup.next_thread(simdgroup));

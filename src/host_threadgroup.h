@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 
@@ -43,6 +44,12 @@ struct alignas(64) Simdgroup {
 
   // Lanes that a barrier waits for.
   std::uint32_t live() const { return lanes & ~(left_early | ran_to_end); }
+};
+
+// Every type of MSL may begin at such a multiple.
+inline constexpr std::align_val_t threadgroup_memory_alignment{128};
+struct AlignedDelete {
+  void operator()(unsigned char *memory) const { ::operator delete[](memory, threadgroup_memory_alignment); }
 };
 
 // Why a threadgroup could not go on.
@@ -118,6 +125,8 @@ class HostThreadgroup {
   std::array<Simdgroup, max_threads_per_threadgroup / simd_width> simdgroups_{};
   std::array<Start, max_threads_per_threadgroup> starts_{};
   std::string failure_;
+  std::unique_ptr<unsigned char[], AlignedDelete> threadgroup_memory_;  // of the kernel's arguments
+  std::uint64_t threadgroup_memory_size_ = 0;
   FiberStacks stacks_;
 };
 

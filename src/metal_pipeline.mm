@@ -78,8 +78,6 @@ Pipeline build_pipeline(id<MTLDevice> device, MTLComputePipelineDescriptor *desc
 // What Metal's reflection calls them, for kernels that this package cannot launch.
 const char *kind_of_binding(MTLBindingType type) {
   switch (type) {
-    case MTLBindingTypeThreadgroupMemory:
-      return "threadgroup memory; declare it inside the kernel instead, `threadgroup float shared[256];`";
     case MTLBindingTypeTexture:
       return "a texture; pass a tensor as a buffer instead";
     case MTLBindingTypeSampler:
@@ -102,6 +100,18 @@ ArgumentInfo read_argument(id<MTLBufferBinding> binding) {
   return argument;
 }
 
+// The type is not told, only its size.
+ArgumentInfo read_threadgroup_memory(id<MTLThreadgroupBinding> binding) {
+  ArgumentInfo argument;
+  argument.name = text_of(binding.name);
+  argument.index = static_cast<std::uint32_t>(binding.index);
+  argument.element_size = static_cast<std::uint32_t>(binding.threadgroupMemoryDataSize);
+  argument.alignment = static_cast<std::uint32_t>(binding.threadgroupMemoryAlignment);
+  argument.is_writable = true;
+  argument.is_threadgroup_memory = true;
+  return argument;
+}
+
 std::vector<ArgumentInfo> read_arguments(MTLComputePipelineReflection *reflection, const std::string &kernel) {
   std::vector<ArgumentInfo> arguments;
   NSArray *bindings = reflection.bindings;
@@ -109,13 +119,18 @@ std::vector<ArgumentInfo> read_arguments(MTLComputePipelineReflection *reflectio
     const id<MTLBinding> binding = [bindings objectAtIndex:i];
     if (binding.type == MTLBindingTypeBuffer) {
       arguments.push_back(read_argument((id<MTLBufferBinding>)binding));
-    } else if (binding.argument) {  // and not the threadgroup memory that the kernel declares inside
+    } else if (!binding.argument) {  // threadgroup memory that the kernel declares inside
+      continue;
+    } else if (binding.type == MTLBindingTypeThreadgroupMemory) {
+      arguments.push_back(read_threadgroup_memory((id<MTLThreadgroupBinding>)binding));
+    } else {
       throw MetalCompileError("argument " + text_of(binding.name) + " of kernel " + kernel + " is " +
                               kind_of_binding(binding.type));
     }
   }
-  std::sort(arguments.begin(), arguments.end(),
-            [](const ArgumentInfo &a, const ArgumentInfo &b) { return a.index < b.index; });
+  std::sort(arguments.begin(), arguments.end(), [](const ArgumentInfo &a, const ArgumentInfo &b) {
+    return std::pair(a.is_threadgroup_memory, a.index) < std::pair(b.is_threadgroup_memory, b.index);
+  });
   return arguments;
 }
 

@@ -222,7 +222,10 @@ void MetalEngine::encode(MetalStream &stream, const MetalKernel &kernel, std::sp
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const BoundArgument &argument = arguments[i];
     const NSUInteger index = declared[i].index;
-    if (argument.byte_count > 0) {
+    if (declared[i].is_threadgroup_memory) {
+      // "The length must be a multiple of 16 bytes" (setThreadgroupMemoryLength:atIndex:).
+      [encoder setThreadgroupMemoryLength:(argument.byte_count + 15) / 16 * 16 atIndex:index];
+    } else if (argument.byte_count > 0) {
       [encoder setBytes:argument.address length:argument.byte_count atIndex:index];
     } else if (argument.address != nullptr) {
       [encoder setBuffer:(id<MTLBuffer>)argument.address offset:argument.offset atIndex:index];

@@ -37,10 +37,9 @@ struct Refusal {
 };
 
 // Attributes of kernel parameters that the CPU has no counterpart for, and what to do.
-constexpr std::array<Refusal, 7> refused_attributes = {{
+constexpr std::array<Refusal, 6> refused_attributes = {{
     {"texture", "textures are not supported; pass the data in a buffer"},
     {"sampler", "samplers are not supported; compute the interpolation in the kernel"},
-    {"threadgroup", "threadgroup memory sized by the host is not supported; declare a threadgroup array in the kernel"},
     {"stage_in", "stage-in data is not supported; read the values from a buffer"},
     {"imageblock_data", "imageblocks are not supported; use threadgroup memory"},
     {"payload", "object and mesh payloads are not supported"},
@@ -162,10 +161,11 @@ class KernelFinder {
     }
     read_function_attributes(declaration, function.host_name, &function.limits);
     try {
+      int threadgroup_parameters = 0;
       const std::size_t open = declaration.parameters;
       for (const TokenRange &range : split_at_commas(tokens_, open + 1, tokens_.partner(open))) {
         const bool is_void = range.end == range.begin + 1 && tokens_.is(range.begin, "void");
-        if (!range.empty() && !is_void) function.parameters.push_back(read_parameter(range));
+        if (!range.empty() && !is_void) function.parameters.push_back(read_parameter(range, threadgroup_parameters));
       }
     } catch (const SourceError &refusal) {
       function.refusal = refusal;
@@ -194,11 +194,20 @@ class KernelFinder {
     }
   }
 
-  KernelParameter read_parameter(TokenRange range) const {
+  bool is_threadgroup_memory(TokenRange range) const {
+    for (std::size_t at = range.begin; at < range.end; at = tokens_.after_group(at)) {
+      if (tokens_.is(at, "threadgroup")) return true;
+    }
+    return false;
+  }
+
+  // `threadgroup_parameters` counts the ones before.
+  KernelParameter read_parameter(TokenRange range, int &threadgroup_parameters) const {
     KernelParameter parameter;
     parameter.name = parameter_name(tokens_, range.begin, range.end);
     std::string index;
     std::string condition;
+    std::string threadgroup_index;
     for (const Attribute &attribute : attributes_in(tokens_, range.begin, range.end)) {
       const std::string_view word = tokens_.text(attribute.name);
       if (word == "buffer") {
@@ -206,6 +215,9 @@ class KernelFinder {
         index = expression(tokens_, attribute.arguments);
       } else if (word == "function_constant") {
         condition = expression(tokens_, attribute.arguments);
+      } else if (word == "threadgroup") {
+        if (attribute.arguments.empty()) fail(attribute.name, "threadgroup takes an index");
+        threadgroup_index = expression(tokens_, attribute.arguments);
       } else if (contains(position_attributes, word)) {
         parameter.input = "helion_host::position<helion_host::position_kind::" + std::string(word) + ">";
       } else {
@@ -214,7 +226,16 @@ class KernelFinder {
     }
     if (!parameter.input.empty()) return parameter;
     refuse_type(parameter, range);
-    parameter.input = index.empty() ? "helion_host::next_buffer" : "helion_host::buffer<" + index + ">";
+    if (is_threadgroup_memory(range)) {
+      // Without an index it has the number of those before it.
+      if (threadgroup_index.empty()) threadgroup_index = std::to_string(threadgroup_parameters);
+      ++threadgroup_parameters;
+      parameter.input = "helion_host::threadgroup_memory<" + threadgroup_index + ">";
+    } else if (!threadgroup_index.empty()) {
+      fail(range.begin, "parameter '" + parameter.name + "' has a threadgroup index, but is no threadgroup memory");
+    } else {
+      parameter.input = index.empty() ? "helion_host::next_buffer" : "helion_host::buffer<" + index + ">";
+    }
     for (std::size_t at = range.begin; at < range.end; ++at) {
       if (!tokens_.is(at, "constant")) continue;
       parameter.input = "helion_host::in_constant_memory<" + parameter.input + ">";
@@ -240,9 +261,6 @@ class KernelFinder {
 
   void refuse_type(const KernelParameter &parameter, TokenRange range) const {
     for (std::size_t at = range.begin; at < range.end; at = tokens_.after_group(at)) {
-      if (tokens_.is(at, "threadgroup")) {
-        fail(at, "parameter '" + parameter.name + "': " + std::string(refused_attributes[2].reason));
-      }
       for (const Refusal &refusal : refused_types) {
         if (tokens_.text(at).starts_with(refusal.word) && tokens_.text(at) != parameter.name) {
           fail(at, "parameter '" + parameter.name + "': " + std::string(refusal.reason));

@@ -24,6 +24,7 @@ def test_right_use_is_not_reported():
         ("bytes index above 30", "setBytes:length:atIndex: at index 31, the last is 30"),
         ("bytes above 4096", "setBytes: of 4097 bytes, 1 to 4096 can be set"),
         ("no bytes", "setBytes: of 0 bytes, 1 to 4096 can be set"),
+        ("threadgroup memory of 20 bytes", "setThreadgroupMemoryLength: of 20 bytes, multiples of 16 can be set"),
         ("bytes for a written argument", "argument x at index 0 is written by the kernel, but set as bytes"),
         ("offset behind the buffer", "setBuffer: with offset 64 into a buffer of 64 bytes"),
         ("misaligned offset", "argument x at index 0 begins at byte 4, its type wants multiples of 16"),

@@ -148,8 +148,8 @@ REFUSALS = {
         "<msl>:2:24: error: parameter 't': textures are not supported; pass the data in a buffer",
     ),
     "threadgroup_parameter": (
-        "kernel void f(device float *x,\n  threadgroup float *t [[threadgroup(0)]]) {}\n",
-        "parameter 't': threadgroup memory sized by the host is not supported; declare a threadgroup array",
+        "kernel void f(device float *x,\n  device float *t [[threadgroup(0)]]) {}\n",
+        "<msl>:2:3: error: parameter 't' has a threadgroup index, but is no threadgroup memory",
     ),
     "threadgroup_initializer": (
         "kernel void f(device float *x) {\n  threadgroup float t[1] = {0};\n}\n",

@@ -17,7 +17,7 @@ class ArgumentInfo:
 
     @property
     def index(self) -> int:
-        """n of ``[[buffer(n)]]``."""
+        """n of ``[[buffer(n)]]`` or ``[[threadgroup(n)]]``."""
 
     @property
     def dtype(self) -> str:
@@ -40,6 +40,12 @@ class ArgumentInfo:
     @property
     def is_writable(self) -> bool:
         """Whether the kernel may write there."""
+
+    @property
+    def is_threadgroup_memory(self) -> bool:
+        """
+        Whether it is threadgroup memory, for which a launch gives the size in bytes.
+        """
 
     def __repr__(self) -> str: ...
 
@@ -359,7 +365,8 @@ def launch(msl: str, args: Sequence[object], grid: int | Sequence[int], block_di
         args: one value for each parameter of the kernel that has a buffer index, in ascending order of the indices.
             Tensors (and other objects with ``__dlpack__``) become buffers that begin at their first element; the kernel
             sees memory and no strides. A ``bool``, ``int`` or ``float`` becomes a constant of the declared type, ``bytes``
-            (at most 4096) a constant of any type.
+            (at most 4096) a constant of any type. Parameters that are threadgroup memory, ``threadgroup float *shared
+            [[threadgroup(0)]]``, come last: for each, an ``int`` that is its size in bytes.
         grid: number of threadgroups, one to three numbers, x first.
         block_dims: number of threads in a threadgroup, one to three numbers, x first.
         name: the kernel to run, needed where the source has several.

@@ -26,6 +26,7 @@ struct Binding {
 
 struct ArgumentTable {
   std::array<std::optional<Binding>, 31> entries;
+  std::array<NSUInteger, 31> threadgroup_memory{};  // bytes
 };
 
 class GpuQueue {
@@ -69,6 +70,10 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 void run_dispatch(const HostKernel &kernel, const ArgumentTable &table, MTLSize grid, MTLSize threads) {
   std::vector<helion_msl::BoundArgument> arguments;
   for (const auto &declared : kernel->info().arguments) {
+    if (declared.is_threadgroup_memory) {
+      arguments.push_back({nullptr, 0, static_cast<std::uint32_t>(table.threadgroup_memory[declared.index])});
+      continue;
+    }
     const Binding &binding = *table.entries[declared.index];
     if (binding.bytes) {
       arguments.push_back({binding.bytes->data(), 0, static_cast<std::uint32_t>(binding.bytes->size())});
@@ -352,6 +357,17 @@ void GpuQueue::run() {
   _table->entries[index] = Binding{nullptr, length, 0, std::make_shared<std::vector<char>>(begin, begin + length)};
 }
 
+// "The length must be a multiple of 16 bytes."
+- (void)setThreadgroupMemoryLength:(NSUInteger)length atIndex:(NSUInteger)index {
+  const InDouble inside;
+  if (![self receive:_cmd] || ![self checkIndex:index of:"setThreadgroupMemoryLength:atIndex:"]) return;
+  if (length % 16 != 0) {
+    report_violation("setThreadgroupMemoryLength: of " + std::to_string(length) + " bytes, multiples of 16 can be set");
+    return;
+  }
+  _table->threadgroup_memory[index] = length;
+}
+
 - (void)setBuffer:(id<MTLBuffer>)buffer offset:(NSUInteger)offset atIndex:(NSUInteger)index {
   const InDouble inside;
   if (![self receive:_cmd] || ![self checkIndex:index of:"setBuffer:offset:atIndex:"]) return;
@@ -380,7 +396,11 @@ void GpuQueue::run() {
     const std::string label = "dispatch of " + [_pipeline kernel]->info().name + ": argument " + declared.name +
                               " at index " + std::to_string(declared.index);
     const auto &binding = _table->entries[declared.index];
-    if (!binding) {
+    if (declared.is_threadgroup_memory) {
+      if (_table->threadgroup_memory[declared.index] > 0) continue;
+      report_violation(label + " has no threadgroup memory");
+      all_right = NO;
+    } else if (!binding) {
       report_violation(label + " is missing");
       all_right = NO;
     } else if (binding->available < declared.element_size) {

@@ -207,7 +207,7 @@ const helion_msl::Constants &values_of(MTLFunctionConstantValues *values) {
 // --------------------------------------------------------------------------------------------------------
 
 // Declared by the frameworks only as what `bindings` holds.
-@interface DoubleBufferBinding : DoubleObject <MTLBufferBinding> {
+@interface DoubleBufferBinding : DoubleObject <MTLBufferBinding, MTLThreadgroupBinding> {
   HostKernel *_kernel;
   const helion_msl::ArgumentInfo *_argument;
   NSString *_name;
@@ -234,7 +234,7 @@ const helion_msl::Constants &values_of(MTLFunctionConstantValues *values) {
   return _name;
 }
 - (MTLBindingType)type {
-  return MTLBindingTypeBuffer;
+  return _argument->is_threadgroup_memory ? MTLBindingTypeThreadgroupMemory : MTLBindingTypeBuffer;
 }
 - (MTLBindingAccess)access {
   return _argument->is_writable ? MTLBindingAccessReadWrite : MTLBindingAccessReadOnly;
@@ -247,6 +247,12 @@ const helion_msl::Constants &values_of(MTLFunctionConstantValues *values) {
 }
 - (BOOL)isArgument {
   return YES;
+}
+- (NSUInteger)threadgroupMemoryAlignment {
+  return _argument->alignment;
+}
+- (NSUInteger)threadgroupMemoryDataSize {
+  return _argument->element_size;
 }
 - (NSUInteger)bufferAlignment {
   return _argument->alignment;

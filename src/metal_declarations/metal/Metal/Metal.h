@@ -198,6 +198,11 @@ extern "C"
 @property(readonly, getter=isArgument) BOOL argument;
 @end
 
+@protocol MTLThreadgroupBinding <MTLBinding>
+@property(readonly) NSUInteger threadgroupMemoryAlignment;
+@property(readonly) NSUInteger threadgroupMemoryDataSize;
+@end
+
 @protocol MTLBufferBinding <MTLBinding>
 @property(readonly) NSUInteger bufferAlignment;
 @property(readonly) NSUInteger bufferDataSize;
@@ -259,6 +264,7 @@ extern "C"
 - (void)setComputePipelineState:(id<MTLComputePipelineState>)state;
 - (void)setBytes:(const void *)bytes length:(NSUInteger)length atIndex:(NSUInteger)index;
 - (void)setBuffer:(id<MTLBuffer>)buffer offset:(NSUInteger)offset atIndex:(NSUInteger)index;
+- (void)setThreadgroupMemoryLength:(NSUInteger)length atIndex:(NSUInteger)index;
 - (void)dispatchThreadgroups:(MTLSize)threadgroupsPerGrid threadsPerThreadgroup:(MTLSize)threadsPerThreadgroup;
 @end
 

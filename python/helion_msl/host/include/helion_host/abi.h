@@ -40,7 +40,8 @@ enum helion_host_scalar {
   helion_host_float32,
 };
 
-// One argument of a kernel that the caller supplies (a `[[buffer(n)]]`).
+// One argument of a kernel that the caller supplies: a `[[buffer(n)]]`, or the size of a `[[threadgroup(n)]]`. Those
+// follow the buffers.
 struct helion_host_argument {
   const char *name;
   helion_host_u32 index;         // n of [[buffer(n)]]
@@ -50,14 +51,18 @@ struct helion_host_argument {
   helion_host_u32 alignment;     // alignof of the same: packed vectors have that of their scalar
   helion_host_u32 is_reference;  // declared as a reference: exactly one element is read
   helion_host_u32 is_writable;   // 0 for `const` and `constant`
+  helion_host_u32 is_threadgroup_memory;
 };
 
 // The grid of one launch. Counts are of threadgroups and of threads in a threadgroup, as in
 // dispatchThreadgroups:threadsPerThreadgroup:.
 struct helion_host_launch {
-  void *const *arguments;  // one address for each helion_host_argument, in that order
+  // One address for each helion_host_argument, in that order; for threadgroup memory its offset in the block that each
+  // threadgroup has of it.
+  void *const *arguments;
   helion_host_u32 threadgroups_per_grid[3];
   helion_host_u32 threads_per_threadgroup[3];
+  helion_host_u64 threadgroup_memory_size;  // bytes of that block
 };
 
 // The place of one thread in its launch.
@@ -65,6 +70,7 @@ struct helion_host_thread {
   helion_host_u32 threadgroup_position[3];
   helion_host_u32 thread_position[3];  // in the threadgroup
   helion_host_u32 thread_index;        // thread_position in linear order, x fastest
+  unsigned char *threadgroup_memory;   // the block for arguments that are threadgroup memory
 };
 
 struct helion_host_kernel {

@@ -121,6 +121,7 @@ constexpr helion_host_argument describe_argument(const char *name, helion_host_u
       .alignment = alignment_of<element>(),
       .is_reference = traits::is_reference,
       .is_writable = !__is_const(element),
+      .is_threadgroup_memory = 0,
   };
 }
 

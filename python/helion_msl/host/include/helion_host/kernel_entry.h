@@ -64,6 +64,13 @@ template <class Input>
 struct in_constant_memory : Input {
   static constexpr bool is_constant = true;
 };
+// [[threadgroup(n)]]: memory of the threadgroup, whose size the launch gives.
+template <auto n>
+struct threadgroup_memory {
+  static_assert(n >= 0 && n < 31, "[[threadgroup(n)]]: n goes from 0 to 30");
+  static constexpr int index = no_index;
+  static constexpr int threadgroup_index = static_cast<int>(n);
+};
 // A buffer that is there where a function constant is true.
 template <class Input, bool is_present>
 struct optional : Input {};
@@ -71,6 +78,16 @@ template <class Input>
 struct optional<Input, false> {
   static constexpr int index = no_index;
 };
+template <class Input>
+constexpr int threadgroup_index_of() {
+  if constexpr (requires { Input::threadgroup_index; }) {
+    return Input::threadgroup_index;
+  } else {
+    return no_index;
+  }
+}
+template <class Input>
+inline constexpr bool is_threadgroup_memory = threadgroup_index_of<Input>() != no_index;
 
 template <class Input>
 inline constexpr bool is_buffer = Input::index != no_index;
@@ -123,6 +140,7 @@ struct place {
   triple local;         // position in the threadgroup
   triple global;        // position in the grid
   uint32 index;         // of the thread in the threadgroup
+  unsigned char *threadgroup_memory = nullptr;
 };
 
 HELION_MSL_FUNC constexpr uint32 divide_up(uint32 a, uint32 b) {
@@ -270,6 +288,15 @@ struct bound_parameter<i, Parameter, Input> {
   HELION_MSL_FUNC explicit bound_parameter(void *) {}
   HELION_MSL_FUNC Parameter get(const place &at) const { return position_as<Parameter>(value_of<Input::kind>(at)); }
 };
+template <int i, class Parameter, class Input>
+  requires is_threadgroup_memory<Input>
+struct bound_parameter<i, Parameter, Input> {
+  uint64 offset;
+  HELION_MSL_FUNC explicit bound_parameter(void *argument) : offset(reinterpret_cast<uint64>(argument)) {}
+  HELION_MSL_FUNC Parameter get(const place &at) const {
+    return argument_value<Parameter>(at.threadgroup_memory + offset);
+  }
+};
 // Nothing changes `constant` memory during a launch. A copy lets clang see that: stores through other parameters could
 // change the original, so that it would be read again by every thread.
 template <class T>
@@ -300,6 +327,12 @@ struct signature<thread_end (*)(Parameters...), inputs<Inputs...>> {
   static constexpr int declared[count + 1] = {Inputs::index..., 0};
   static constexpr buffer_indices<count> indices{declared};
   static_assert(indices.are_distinct(), "two parameters of a kernel have the same buffer index");
+  static constexpr int declared_threadgroup[count + 1] = {threadgroup_index_of<Inputs>()..., 0};
+  static constexpr buffer_indices<count> threadgroup_indices{declared_threadgroup};
+  static_assert(threadgroup_indices.are_distinct(), "two parameters of a kernel have the same threadgroup index");
+  static constexpr int argument_count = indices.buffers + threadgroup_indices.buffers;
+  template <int i, class Input>
+  static constexpr int slot = is_buffer<Input> ? indices.slot(i) : indices.buffers + threadgroup_indices.slot(i);
   static_assert(
       (is_fit<Parameters, Inputs>() && ...),
       "a position or a size is passed as uint or ushort, or as a vector of two or three of them; an index or a "
@@ -308,7 +341,7 @@ struct signature<thread_end (*)(Parameters...), inputs<Inputs...>> {
   static constexpr bool needs_threadgroups = (input_depends_on_threadgroup<Inputs>() || ...);
 
   struct argument_table {
-    helion_host_argument arguments[indices.buffers + 1];
+    helion_host_argument arguments[argument_count + 1];
   };
 
   static constexpr argument_table make_arguments(const char *const *names) {
@@ -338,13 +371,18 @@ struct signature<thread_end (*)(Parameters...), inputs<Inputs...>> {
     if constexpr (is_buffer<Input>) {
       const int index = indices.values[i];
       table.arguments[indices.slot(i)] = describe_argument<Parameter>(names[i], static_cast<helion_host_u32>(index));
+    } else if constexpr (is_threadgroup_memory<Input>) {
+      constexpr auto index = static_cast<helion_host_u32>(threadgroup_index_of<Input>());
+      helion_host_argument &argument = table.arguments[indices.buffers + threadgroup_indices.slot(i)];
+      argument = describe_argument<Parameter>(names[i], index);
+      argument.is_threadgroup_memory = 1;
     }
   }
 
   template <int i, class Input>
   HELION_MSL_FUNC static void *address_of(const helion_host_launch &launch) {
-    if constexpr (is_buffer<Input>) {
-      return launch.arguments[indices.slot(i)];
+    if constexpr (is_buffer<Input> || is_threadgroup_memory<Input>) {
+      return launch.arguments[slot<i, Input>];
     } else {
       return nullptr;
     }
@@ -363,7 +401,7 @@ struct kernel_entry {
     helion_host_kernel entry{};
     entry.name = name;
     entry.arguments = table.arguments;
-    entry.argument_count = static_cast<helion_host_u32>(parameters::indices.buffers);
+    entry.argument_count = static_cast<helion_host_u32>(parameters::argument_count);
     Kernel::limits::add_to(entry);
     entry.function = &kernel_identity<Function>;
     entry.run_thread = run_thread;
@@ -390,6 +428,7 @@ struct kernel_entry {
     at.local = as_triple(position->thread_position);
     at.global = at.group * at.threads + at.local;
     at.index = position->thread_index;
+    at.threadgroup_memory = position->threadgroup_memory;
     return arguments.template call<Function>(at);
   }
 
