@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helion_msl import ArgumentError, LaunchError, _C
+from helion_msl import _C, ArgumentError, LaunchError
 
 REVERSE = """#include <metal_stdlib>
 using namespace metal;
