@@ -42,6 +42,7 @@ def files(check):
     """What a right wheel holds, by name."""
     package = {name: (mac_walls.ROOT / "python" / name).read_bytes() for name in check.package_files()}
     metadata = {"METADATA": METADATA.encode(), "WHEEL": WHEEL.encode(), "licenses/LICENSE": b"text"}
+    metadata["entry_points.txt"] = b"[console_scripts]\n"
     return package | {"helion_msl/_C.abi3.so": b"code"} | {f"{INFO}/{name}": text for name, text in metadata.items()}
 
 

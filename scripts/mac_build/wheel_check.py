@@ -127,7 +127,9 @@ def problems_of(wheel: Path, python: str) -> list[str]:
         (info,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
         extensions = {name for name in names if name.endswith(".so")}
         expected = package_files() | {f"helion_msl/{EXTENSIONS[python]}"}
-        expected |= {f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "licenses/LICENSE")}
+        expected |= {
+            f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
+        }
         problems += [f"{name} is missing" for name in sorted(expected - names)]
         problems += [f"{name} does not belong there" for name in sorted(names - expected)]
         problems += record_problems(archive, info)
