@@ -160,8 +160,7 @@ KernelInfo HostLibrary::describe(const helion_host_kernel &kernel) const {
     info.arguments.push_back(describe_argument(argument));
   }
   if (kernel.max_total_threads_per_threadgroup != 0) {
-    info.max_total_threads_per_threadgroup =
-        std::min(kernel.max_total_threads_per_threadgroup, 1024u);
+    info.max_total_threads_per_threadgroup = std::min(kernel.max_total_threads_per_threadgroup, 1024u);
   }
   std::copy_n(kernel.required_threads_per_threadgroup, 3, info.required_threads_per_threadgroup.begin());
   info.thread_execution_width = HELION_HOST_SIMD_WIDTH;

@@ -86,8 +86,7 @@ const std::map<std::string, Mistake> &mistakes() {
          [scene.encoder setBytes:bytes.data() length:bytes.size() atIndex:1];
        }},
       {"no bytes", [](Scene &scene) { [scene.encoder setBytes:&scene.factor length:0 atIndex:1]; }},
-      {"threadgroup memory of 20 bytes",
-       [](Scene &scene) { [scene.encoder setThreadgroupMemoryLength:20 atIndex:0]; }},
+      {"threadgroup memory of 20 bytes", [](Scene &scene) { [scene.encoder setThreadgroupMemoryLength:20 atIndex:0]; }},
       {"bytes for a written argument",
        [](Scene &scene) {
          scene.set_all();
