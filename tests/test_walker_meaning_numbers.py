@@ -106,3 +106,29 @@ def test_an_expanded_tensor_of_many_elements() -> None:
     out = torch.zeros(3, dtype=torch.int64)
     metal_jit(expanded)[3, 1](x, out)
     assert out.tolist() == [5, 100004, 200003]
+
+
+def both_of_divmod(x, out):
+    i = ml.tid[0]
+    out[i, 0] = divmod(x[i] + x[(i + 1) % 8], x[i] - 9)[1]
+    out[i, 1] = divmod(x[i] * 3, 5 - i * 2)[0]
+    out[i, 2], out[i, 3] = divmod(-x[i], 3)
+    quotient, rest = divmod(x[i] * 7 - 20, 4)
+    out[i, 4] = quotient * 10 + rest
+
+
+def test_one_half_of_divmod() -> None:
+    check(both_of_divmod, torch.arange(8, dtype=torch.int32), torch.zeros(8, 5, dtype=torch.int32), block_dims=8)
+
+
+def flat_size(x, out):
+    if ml.tid[0] < ml.flat(x).size(0):
+        out[ml.tid[0]] = ml.flat(x)[ml.tid[0]]
+    if ml.tid[0] == 0:
+        out[39] = ml.flat(x).size(0)
+
+
+def test_the_size_of_a_tensor_seen_as_a_row() -> None:
+    whole = torch.arange(24.0).view(4, 6)
+    for x in (whole, whole.t(), whole[1:3, ::2], whole[:, 2], torch.zeros(0, 3), torch.zeros(3, 0).t()):
+        check(flat_size, x, torch.full((40,), -1.0), block_dims=32)

@@ -18,7 +18,7 @@ from .binding import bind, scalar_type_of
 from .calls import call_function
 from .captured import is_translated
 from .functions import FUNCTIONS, Function, apply
-from .types import BOOL, FLOAT32, INT32, ScalarType, TensorType, VectorType
+from .types import BOOL, FLOAT32, INT32, ScalarType, TensorType, TupleType, VectorType
 from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
@@ -195,8 +195,14 @@ def _divmod(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
     left, right = (parser.scalar(argument) for argument in node.args)
     first_left, left = parser.kept(node, left)
     first_right, right = parser.kept(node, right)
-    quotient = parser.binary(node, ast.FloorDiv(), first_left, first_right)
-    return TupleValue((quotient, parser.binary(node, ast.Mod(), left, right)))
+    items = (
+        parser.binary(node, ast.FloorDiv(), first_left, first_right),
+        parser.binary(node, ast.Mod(), left, right),
+    )
+    if first_left is left and first_right is right:
+        return TupleValue(items)
+    # One value, because the quotient computes what the remainder uses, also where only the remainder is asked for.
+    return ir.TupleExpression(items, TupleType(tuple(item.type for item in items)))
 
 
 def _pow(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
@@ -280,7 +286,8 @@ def _flat(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
     if not isinstance(tensor, ir.TensorReference):
         raise parser.error(argument, "ml.flat takes a tensor argument of the kernel")
     # The same buffer with one dimension of stride 1: what is added to the address is the subscript itself.
-    return ir.TensorReference(tensor.argument, TensorType(tensor.type.dtype, 1, (1,), is_large=tensor.type.is_large))
+    row = TensorType(tensor.type.dtype, 1, (1,), is_large=tensor.type.is_large, is_flat=True)
+    return ir.TensorReference(tensor.argument, row)
 
 
 def _bitcast(parser: ExpressionParser, node: ast.Call, _: object) -> Value:

@@ -211,8 +211,26 @@ class ParserBase:
 
     def size_of(self, tensor: ir.TensorReference, dimension: int) -> ir.Expression:
         """Return the size of a dimension: a constant where it is fixed, else an argument that the launch fills."""
+        whole = tensor.argument.type
+        if isinstance(whole, TensorType) and tensor.type.is_flat:
+            return self._span_of(ir.TensorReference(tensor.argument, whole))
         fixed = tensor.type.sizes[dimension] if tensor.type.sizes is not None else None
         return self._measure("size", tensor, dimension, fixed)
+
+    def _span_of(self, tensor: ir.TensorReference) -> ir.Expression:
+        """Return how many elements lie between the first and the last of a tensor, both counted; 0 for an empty one."""
+        count: ir.Expression = ir.Constant(1, self.index_type, False)
+        span = count
+        for dimension in range(tensor.type.rank):
+            size = fold.convert(self.size_of(tensor, dimension), self.index_type)
+            count = fold.multiply(count, size)
+            steps = fold.add(size, ir.Constant(-1, self.index_type, False))
+            stride = fold.convert(self.stride_of(tensor, dimension), self.index_type)
+            span = fold.add(span, fold.multiply(steps, stride))
+        if tensor.type.strides is None:
+            return count
+        nothing = ir.Constant(0, self.index_type, False)
+        return ir.Conditional(ir.Binary("==", count, nothing, BOOL), nothing, span, self.index_type)
 
     def stride_of(self, tensor: ir.TensorReference, dimension: int) -> ir.Expression:
         """Return the stride of a dimension in elements."""

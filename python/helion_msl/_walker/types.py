@@ -131,6 +131,7 @@ class TensorType:
             ``None`` instead of a tuple: the tensor is contiguous, strides follow from the sizes.
         sizes: for each dimension its size where it is fixed, ``None`` where the launch passes it.
         is_large: the tensor has 2**31 elements or more, so that offsets into it need 64 bits.
+        is_flat: it is another tensor's memory seen as a row of elements.
     """
 
     dtype: ScalarType
@@ -138,6 +139,7 @@ class TensorType:
     strides: tuple[int | None, ...] | None = None
     sizes: tuple[int | None, ...] | None = None
     is_large: bool = False
+    is_flat: bool = False
 
     def __str__(self) -> str:
         return f"{self.rank}-dimensional tensor of {self.dtype}"
