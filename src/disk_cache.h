@@ -45,8 +45,10 @@ class DiskCache {
   CacheLimits limits_;
 };
 
-// What is kept: shared objects of the host engine, MSL that has been through the preprocessor, binary archives of the
-// Metal engine, translations of Python functions, and what compilers and headers are known by.
-inline constexpr const char *disk_cache_kinds[] = {"host", "preprocessed", "metal", "translations", "fingerprints"};
+// What is kept: shared objects of the host engine, its headers as clang precompiles them, MSL that has been through the
+// preprocessor, binary archives of the Metal engine, translations of Python functions, and what compilers and headers
+// are known by.
+inline constexpr const char *disk_cache_kinds[] = {"host",         "preprocessed", "metal",
+                                                   "translations", "headers",      "fingerprints"};
 
 }  // namespace helion_msl

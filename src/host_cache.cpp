@@ -89,6 +89,13 @@ std::optional<std::set<std::string>> included_files(std::string_view output) {
   return files;
 }
 
+void store_copy(DiskCache &cache, const CacheKey &key, const std::filesystem::path &file) {
+  cache.store(key.text(), [&](const std::string &path) {
+    std::error_code error;
+    return std::filesystem::copy_file(file, path, error);
+  });
+}
+
 }  // namespace
 
 CacheKey::CacheKey(std::string_view what) : text_(what) {
@@ -111,7 +118,8 @@ HostCache::HostCache() : HostCache(cache_directory_from_environment(), cache_lim
 HostCache::HostCache(const std::string &root, CacheLimits limits)
     : fingerprints_(root, "fingerprints", limits),
       preprocessed_(root, "preprocessed", limits),
-      libraries_(root, "host", limits) {}
+      libraries_(root, "host", limits),
+      headers_(root, "headers", limits) {}
 
 // Reading the headers takes as long as all else that is done to find a kernel, and asking whether they have changed
 // does not: so their checksum is kept too.
@@ -184,10 +192,11 @@ void HostCache::store_preprocessed(const CacheKey &key, std::string_view msl, st
 }
 
 void HostCache::store_library(const CacheKey &key, const std::filesystem::path &shared_object) {
-  libraries_.store(key.text(), [&](const std::string &path) {
-    std::error_code error;
-    return std::filesystem::copy_file(shared_object, path, error);
-  });
+  store_copy(libraries_, key, shared_object);
+}
+
+void HostCache::store_headers(const CacheKey &key, const std::filesystem::path &file) {
+  store_copy(headers_, key, file);
 }
 
 }  // namespace helion_msl

@@ -47,6 +47,11 @@ class HostCache {
   void store_library(const CacheKey &key, const std::filesystem::path &shared_object);
   void remove_library(const CacheKey &key) { libraries_.remove(key.text()); }
 
+  // Path of precompiled headers.
+  std::string find_headers(const CacheKey &key) { return headers_.find(key.text()); }
+  void store_headers(const CacheKey &key, const std::filesystem::path &file);
+  void remove_headers(const CacheKey &key) { headers_.remove(key.text()); }
+
  private:
   HostCache(const std::string &root, CacheLimits limits);
   std::string contents_of_headers(const std::string &directory);
@@ -54,6 +59,7 @@ class HostCache {
   DiskCache fingerprints_;
   DiskCache preprocessed_;
   DiskCache libraries_;
+  DiskCache headers_;
 };
 
 }  // namespace helion_msl

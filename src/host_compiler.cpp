@@ -12,6 +12,7 @@
 #include "fiber_stacks.h"
 #include "host_cache.h"
 #include "host_diagnostics.h"
+#include "host_precompiled.h"
 #include "host_process.h"
 #include "msl_recursion.h"
 #include "msl_scanner.h"
@@ -236,14 +237,35 @@ class Compilation {
 
   void compile(const ScannedSource &scanned, const RewrittenText &rewritten, const std::string &text,
                Arguments arguments) const {
-    write_file(path("kernel.cpp"), text);
-    arguments.insert(arguments.end(), {"-o", path("kernel.o"), path("kernel.cpp")});
-    const ProcessResult result = run_process(arguments, path("log"));
+    const ProcessResult result = run_compiler(scanned.head, text, std::move(arguments));
     if (!result.succeeded() || !std::filesystem::exists(path("kernel.o"))) {
       std::vector<Diagnostic> diagnostics = parse_diagnostics(renamed(result.output), rewritten);
       name_undefined_constants(scanned, diagnostics);
       fail(result, diagnostics);
     }
+  }
+
+  ProcessResult run_compiler(const std::string &head, const std::string &text, Arguments arguments) const {
+    std::optional<PrecompiledHeaders> headers;
+    if (!surroundings_.empty() && PrecompiledHeaders::fit(head)) {
+      headers.emplace(cache_, surroundings_, toolchain_.include_directories.front(), arguments);
+    }
+    const std::string precompiled = headers ? headers->find() : std::string();
+    arguments.insert(arguments.end(), {"-o", path("kernel.o"), path("kernel.cpp")});
+    if (!precompiled.empty()) {
+      write_file(path("kernel.cpp"), PrecompiledHeaders::head_after_them(head) + text.substr(head.size()));
+      Arguments with_headers = arguments;
+      with_headers.insert(with_headers.end(), {"-include-pch", precompiled});
+      ProcessResult result = run_process(with_headers, path("log"));
+      if (result.succeeded() && std::filesystem::exists(path("kernel.o"))) return result;
+    } else if (headers) {
+      headers->start_making();
+    }
+    write_file(path("kernel.cpp"), text);
+    ProcessResult result = run_process(arguments, path("log"));
+    // Not the text's fault, then.
+    if (!precompiled.empty() && result.succeeded()) headers->refuse();
+    return result;
   }
 
   std::string translation_unit(const ScannedSource &scanned, const RewrittenText &rewritten) const {

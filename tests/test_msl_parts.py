@@ -16,7 +16,7 @@ HEADERS = Path(helion_msl.__file__).parent / "host" / "include" / "helion_host"
 
 def parts() -> dict[str, set[str]]:
     """Header -> the words that bring it."""
-    text = (HEADERS / "stdlib.h").read_text().replace("\\\n", " ")
+    text = "".join((HEADERS / name).read_text() for name in ("stdlib.h", "on_demand.h")).replace("\\\n", " ")
     found = re.findall(r"^#if ([^\n]*)\n#include \"([^\"]+)\"\n#endif", text, re.MULTILINE)
     return {header: set(re.findall(r"HELION_MSL_USES_(\w+)", condition)) for condition, header in found}
 

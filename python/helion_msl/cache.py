@@ -34,7 +34,8 @@ class DiskCacheInfo:
         refusal: why the directory is not used, or empty.
         max_bytes: most that is kept.
         max_age: seconds after its last use that an entry goes.
-        kinds: what there is: ``"host"``, ``"metal"``, ``"preprocessed"``, ``"translations"``, ``"fingerprints"``.
+        kinds: what there is: ``"host"``, ``"metal"``, ``"preprocessed"``, ``"translations"``, ``"headers"``,
+            ``"fingerprints"``.
     """
 
     directory: str
