@@ -63,13 +63,13 @@ def softmax(x, out):
 NEW_PROCESS = """
 import sys, time
 import torch, helion_msl
-from helion_msl import language as ml
+from helion_msl import metal_jit
 from kernels import {name}
 device = sys.argv[1]
 arguments = {arguments}
 helion_msl.synchronize(device)
 start = time.perf_counter()
-helion_msl.metal_jit({name})[{grid}, 256](*arguments)
+metal_jit({name})[{grid}, 256](*arguments)
 helion_msl.synchronize(device)
 print(time.perf_counter() - start)
 """
