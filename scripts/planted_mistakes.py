@@ -73,7 +73,9 @@ MISTAKES = (
         "metal_runtime.mm",
         _SET_BYTES,
         "      const auto *value = static_cast<const char *>(argument.address);\n"
-        "      const void *bytes = std::string(value, argument.byte_count).data();\n"
+        "      auto *copy = new std::string(value, argument.byte_count);\n"
+        "      const void *bytes = copy->data();\n"
+        "      delete copy;\n"
         "      [encoder setBytes:bytes length:argument.byte_count atIndex:index];\n",
         r"AddressSanitizer: \S+",
         (f"{_LAUNCH}::test_torch_waits_for_launches_when_it_synchronizes",),
@@ -100,7 +102,7 @@ MISTAKES = (
         "metal_runtime.mm",
         "  const id<MTLComputeCommandEncoder> encoder = torch_",
         "  static const id<MTLComputeCommandEncoder> encoder = torch_",
-        r"setComputePipelineState: sent (to an encoder after endEncoding|after the object was released)",
+        r"setComputePipelineState:\]? sent (to an encoder after endEncoding|after the object was released)",
         (f"{_LAUNCH}::test_others_may_end_the_encoder_or_commit_the_buffer_between_launches",),
     ),
     Mistake(
@@ -131,7 +133,7 @@ MISTAKES = (
         "arguments go to their positions instead of their indices",
         "metal_runtime.mm",
         "const NSUInteger index = declared[i].index;",
-        "const NSUInteger index = i;",
+        "const NSUInteger index = i + 0 * declared[i].index;",
         r"argument \w+ at index \d+ is missing",
         (f"{_REFUSALS}::test_indices_need_neither_begin_at_0_nor_follow_each_other",),
     ),
@@ -170,8 +172,8 @@ MISTAKES = (
     Mistake(
         "the offset is always taken for a part of DLPack's data",
         "tensor_view.cpp",
-        "if (view.byte_offset == storage_offset_in_bytes) return;",
-        "",
+        "  if (view.byte_offset != 0) return;\n",
+        "  view.byte_offset = 0;\n",
         r"AddressSanitizer: \S+|FAILED \S+test_an_offset_is_found\S*",
         (f"{_STREAMS}::test_an_offset_is_found_however_torch_exports_it",),
     ),
@@ -205,7 +207,7 @@ MISTAKES = (
         "metal_runtime.mm",
         "torch_.synchronize(stream->stream, TorchSync::commit_and_wait);",
         "torch_.synchronize(stream->stream, TorchSync::commit);",
-        r"FAILED \S+test_synchronize_waits_for_what_torch_alone\S*",
+        r"FAILED \S+test_synchronize_waits_for_what_torch_alone\S*|left over at the end: \d+ DoubleCommandBuffer",
         (f"{_STREAMS}::test_synchronize_waits_for_what_torch_alone_has_encoded_on_this_threads_stream",),
     ),
     # Failures
@@ -220,16 +222,18 @@ MISTAKES = (
     Mistake(
         "a failure is raised again and again",
         "metal_command_buffer.mm",
-        "    failures.swap(failures_);\n",
+        "    failures.swap(failures_);\n"
+        "    std::swap(unlisted, unlisted_failures_);\n"
+        "    has_failures_.store(false, std::memory_order_release);\n",
         "    failures = failures_;\n",
-        r"FAILED \S+test_a_failure_is_raised_by_the_next_launch_too",
+        r"FAILED \S+test_a_failure_is_raised_by_the_next_launch_too|KernelError: 1 launch of scale failed on the GPU",
         (f"{_ERRORS}::test_a_failure_is_raised_by_the_next_launch_too",),
     ),
     Mistake(
         "a failure that torch reports too is raised twice",
         "metal_runtime.mm",
         "if (!torch_error.empty() && !is_known(torch_error, thrown_by_launches))",
-        "if (!torch_error.empty())",
+        "if (!torch_error.empty() && (true || is_known(torch_error, thrown_by_launches)))",
         r"FAILED \S+test_a_failure_that_a_launch_has_raised_is_not_raised_by_synchronize_again",
         (f"{_STREAMS}::test_a_failure_that_a_launch_has_raised_is_not_raised_by_synchronize_again",),
     ),
@@ -241,7 +245,7 @@ MISTAKES = (
         "        running.body();\n"
         "      });\n",
         "      const AutoreleasePool pool;\n      running.body();\n",
-        r"an exception crossed dispatch_sync",
+        r"AddressSanitizer: \S+|an exception crossed dispatch_sync",
         (f"{_ERRORS}::test_an_exception_of_metal_while_encoding_becomes_pythons",),
     ),
     Mistake(
