@@ -336,13 +336,15 @@ class Compilation {
     }
   }
 
-  // Every function is inlined but those that call themselves, and those that the source wants apart.
+  // Every function is inlined but those that call themselves, and those that the source wants apart. Headers of others
+  // are trusted to end: Metal's compiler takes torch's c10/metal/special_math.h, where bessel_j1_forward calls itself
+  // once with the opposite sign.
   void refuse_recursion(const std::string &function) const {
     const std::string symbol = function.substr(function.rfind(':') + 1);
     if (!symbol.starts_with("_Z") || symbol.find("helion_host") != std::string::npos) return;
     const Tokens tokens(source_.flat());
     const std::size_t name = find_recursive_function(tokens, symbol);
-    if (name == no_token) return;
+    if (name == no_token || source_.is_in_header(tokens[name].begin)) return;
     const std::string message =
         "'" + std::string(tokens.text(name)) + "' calls itself, and Metal has no recursion; write it as a loop";
     throw MetalCompileError(source_.report({{Diagnostic::Severity::error, message, tokens[name].begin, ""}}));

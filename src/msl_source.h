@@ -68,6 +68,8 @@ class MslSource {
   const std::string &flat() const { return flat_; }
   // The report on a source that does not compile: how many errors, the diagnostics, and the lines they name.
   std::string report(const std::vector<Diagnostic> &diagnostics) const;
+  // Whether a place of the flat text comes from a header that the source includes.
+  bool is_in_header(std::size_t flat_offset) const { return position_of(flat_offset).line.file != 0; }
   // "line 12" or "softmax.py:12", for messages that mention a second place.
   std::string place_of(std::size_t flat_offset) const;
 

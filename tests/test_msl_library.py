@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from helion_msl import _C
-from helion_msl.errors import MetalCompileError
+from helion_msl.errors import KernelError, MetalCompileError
 from msl_evaluation import DTYPES, PRELUDE, evaluate
 
 
@@ -370,5 +370,6 @@ def test_other_headers_exist_and_say_what_is_missing():
     headers = ["metal_math", "metal_simdgroup", "metal_texture", "metal_graphics", "metal_logging", "simd/simd.h"]
     includes = "".join(f"#include <{header}>\n" for header in headers)
     compiles('simd_float4 v = simd_float4(1); os_log log("a", "b"); log.log_debug("%d", 1);', includes)
-    with pytest.raises(MetalCompileError, match="textures are not available on the host engine"):
-        compiles("texture2d<float> t;", includes)
+    source = "kernel void k(device float *out) { texture2d<float> image; out[0] = image.read(uint2(0)).x; }"
+    with pytest.raises(KernelError, match="textures are not available on the host engine"):
+        _C.launch(f"{PRELUDE}{includes}{source}", [torch.zeros(1)], 1, 1)
