@@ -233,11 +233,3 @@ def test_too_many_buffers_are_refused() -> None:
     text = f"def kernel({', '.join(names)}):\n    t0[1] = t1[1]\n"
     with pytest.raises(TranslationError, match="32 buffers, sizes and strides included, and Metal has 31"):
         translate(text, types)
-
-
-def test_matrix_multiplications_of_upstream_name_the_way_out() -> None:
-    text = "def kernel(x):\n    setup = _metal_mpp_setup('x', tgid[0])\n"
-    with pytest.raises(TranslationError) as raised:
-        translate(text, {"x": ARGUMENTS["x"]})
-    assert raised.value.line == 2
-    assert "register_helion_backend" in raised.value.remedy
