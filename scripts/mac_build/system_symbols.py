@@ -69,7 +69,7 @@ DOCUMENTED_CXX = {
     r"__Z(T[IV])?NK?St3__117bad_function_call\w*": "libc++: <functional>, in the library since macOS 10.7",
     r"__ZNSt(11logic|13runtime)_error(C2|aS)ERKS_": "libc++abi: copies of the standard errors, members of the library",
     r"__ZdlPvm(St11align_val_t)?": "libc++abi: sized operator delete, in the library since macOS 10.12",
-    r"__(ZnamSt11align_val_t|ZdaPvSt11align_val_t)": "libc++abi: aligned operator new[] and delete[], in the library since macOS 10.13",
+    r"__(ZnamSt11align_val_t|ZdaPvSt11align_val_t)": "libc++abi: aligned new[] and delete[], there since macOS 10.13",
     r"__ZnamRKSt9nothrow_t": "libc++abi: operator new[](size_t, nothrow)",
 }
 
