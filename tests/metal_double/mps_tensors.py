@@ -2,7 +2,7 @@
 
 A tensor is marked by its storage, so that views are on their base's device. Operations on marked tensors give marked
 ones, as on a Mac; ``cpu()`` and ``to("cpu")`` give copies that are not. torch itself, and what traces it, goes on
-seeing CPU tensors; only the examples, which ask a tensor for its device, are told that it is ``mps``.
+seeing CPU tensors; only the examples and the package's warm-up, which ask a tensor for its device, are told ``mps``.
 """
 
 from __future__ import annotations
@@ -60,9 +60,8 @@ def _tensors(value: object) -> list[torch.Tensor]:
 _device_of = torch.Tensor.device.__get__
 
 
-def _caller_file() -> str:
-    """The file of the code that called torch, two frames above: that of a person, or one of torch's or Helion's."""
-    return sys._getframe(2).f_code.co_filename
+def _is_told_mps(caller: Path) -> bool:
+    return "examples" in caller.parts or caller.parts[-2:] == ("helion_msl", "warmup.py")
 
 
 class MpsOnCpu(TorchFunctionMode):
@@ -70,7 +69,7 @@ class MpsOnCpu(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if function == _device_of and plays_mps(args[0]) and "examples" in Path(_caller_file()).parts:
+        if function == _device_of and _is_told_mps(Path(sys._getframe(1).f_code.co_filename)) and plays_mps(args[0]):
             return torch.device("mps")
         if function is torch.device:
             return function(*args, **kwargs)
