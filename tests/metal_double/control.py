@@ -48,6 +48,10 @@ class MetalDouble:
         self._function("collect_storages")()
         return {name: int(count) for name, count in (line.rsplit(" ", 1) for line in self._text("living_objects"))}
 
+    def forget_tensors(self) -> None:
+        """Lets go of the buffers of tensors that Python still has; they are made anew when needed."""
+        self._function("forget_tensors")()
+
     def counter(self, name: str) -> int:
         """One of ``Counters`` in ``double_state.h``."""
         value = self._function("counter")(name.encode())

@@ -154,3 +154,14 @@ EXPORT void metal_double_set_exchange_style(int separates_offset) {
   style = separates_offset != 0 ? Style::buffer_and_offset : Style::address_plus_offset;
 }
 EXPORT void metal_double_collect_storages() { collect_garbage(); }
+// Lets go of the buffers of tensors that Python still has, which are made anew when needed: what is left is the
+// engine's.
+EXPORT void metal_double_forget_tensors() {
+  decltype(buffers) forgotten;
+  forgotten.swap(buffers);
+  for (const auto &[memory, known] : forgotten) {
+    Py_XDECREF(known.owner);
+    [known.buffer release];
+  }
+  collect_garbage();
+}

@@ -37,6 +37,8 @@ def pytest_sessionfinish(session, exitstatus):
         kernel._specializations.clear()
         kernel._forget()
     gc.collect()
+    # Modules and parameters of tests hold tensors, which is not the engine's doing.
+    _double.forget_tensors()
     left = {name: count for name, count in _double.living_objects().items() if count != _IMMORTAL.get(name, 0)}
     violations = _double.take_violations()
     for name, count in left.items():
