@@ -70,11 +70,11 @@ class _Specialization:
         )
 
     def kernel(self, device: str | None) -> _C.Kernel:
-        """Return the kernel compiled for tensors on ``device``."""
+        """Return the kernel compiled for tensors on ``device``; None: where kernels run by default."""
         found = self.kernels.get(device)
         if found is None:
             found = _C.compile(self.translation.msl, name=self.translation.name, device=device)
-            self.kernels[device] = found
+            self.kernels[device] = self.kernels[found.device] = found
         return found
 
 
@@ -155,11 +155,7 @@ class MetalKernel(_C.KernelDispatcher):
 
     def compile_for(self, values: Sequence[object], block_dims: BlockDims, device: str | None) -> None:
         """Compile the specialization for one value of each parameter; tensors need no memory."""
-        specialization = self._specialize(values, _three(block_dims))
-        if device not in specialization.kernels:
-            translation = specialization.translation
-            kernel = _C.compile(translation.msl, name=translation.name, device=device)
-            specialization.kernels[kernel.device] = kernel
+        self._specialize(values, _three(block_dims)).kernel(device)
 
     def msl(self, *args: object, block_dims: BlockDims | None = None, **keywords: object) -> str:
         """Return the MSL for these arguments, without compiling or launching it.
@@ -169,8 +165,7 @@ class MetalKernel(_C.KernelDispatcher):
             block_dims: threads of a threadgroup; None: any.
             keywords: values by name.
         """
-        values = self._bind(args, keywords)
-        return self._specialize(values, None if block_dims is None else _three(block_dims)).translation.msl
+        return self.translate(*args, block_dims=block_dims, **keywords).msl
 
     def translate(self, *args: object, block_dims: BlockDims | None = None, **keywords: object) -> walker.Translation:
         """Return the MSL with the kernel's name and its argument table."""
