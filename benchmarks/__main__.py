@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import first_launch, launch_overhead, matmul, row_softmax, synchronization, throughput
+from benchmarks import first_launch, launch_overhead, matmul, row_softmax, synchronization, throughput, translation
 from benchmarks.measure import machine, write_json
 
 BENCHMARKS = {
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "synchronization": synchronization.run,
     "row_softmax": row_softmax.run,
     "matmul": matmul.run,
+    "translation": translation.run,
 }
 
 

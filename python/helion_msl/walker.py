@@ -125,13 +125,14 @@ def translate(
         return parser_class(source, parameters, namespace, variables, block_dims, program).parse()
 
     kernel = infer.stable(variables, one_pass)
+    functions = program.functions_of(kernel.body)
     if not is_helion:
-        divergence.warn(kernel.body, source.filename)
+        divergence.warn(kernel.body, functions, source.filename)
     if name is not None:
         kernel.name = name
     if not line_directives:
         kernel.filename = None
-    msl, kernel_name = print_kernel(kernel, logs_assertions)
+    msl, kernel_name = print_kernel(kernel, functions, logs_assertions)
     memory = sum(array.type.size_in_bytes for array in kernel.threadgroup_arrays)
     return Translation(msl, kernel_name, tuple(_described(argument) for argument in kernel.arguments), memory)
 

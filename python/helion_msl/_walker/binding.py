@@ -28,11 +28,13 @@ def scalar_type_of(value: Value) -> ScalarType | None:
         return BY_NAME[thing.name]
     if isinstance(thing, type):
         return _PYTHON_TYPES.get(thing)
-    text = str(thing)
+    # Of the same name in torch and in numpy; only torch's are written `torch.float16`.
+    text = str(thing) if type(thing).__name__ == "dtype" else ""
     return BY_NAME.get(text.removeprefix("torch.")) if text.startswith("torch.") else None
 
 
 _SIGNATURES: dict[object, inspect.Signature] = {}
+_POSITIONAL = frozenset({inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD})
 # C functions whose signature Python does not tell; all their parameters are positional.
 _MATH_ARITY = {math.atan2: 2, math.pow: 2, math.fmod: 2, math.copysign: 2}
 
@@ -74,11 +76,18 @@ def bind(
         else:
             signature = inspect.signature(function)  # type: ignore[arg-type]
         _SIGNATURES[function] = signature
+    if not node.keywords and len(node.args) == len(signature.parameters) and _is_plain(signature):
+        return dict(zip(signature.parameters, node.args, strict=True))
     try:
         bound = signature.bind(*node.args, **{keyword.arg or "": keyword.value for keyword in node.keywords})
     except TypeError as error:
         raise parser.error(node, f"{name}: {error}", f"its signature is {name}{_plain(signature)}") from None
     return dict(bound.arguments)
+
+
+def _is_plain(signature: inspect.Signature) -> bool:
+    """Whether arguments without keywords are the parameters in their order."""
+    return all(parameter.kind in _POSITIONAL for parameter in signature.parameters.values())
 
 
 def _plain(signature: inspect.Signature) -> str:

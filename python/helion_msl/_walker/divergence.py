@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ..errors import DivergenceWarning
 from . import ir
-from .program import functions_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,14 +33,15 @@ _VARYING_POSITIONS = frozenset(
 DivergentBarrier: TypeAlias = "tuple[int, int]"
 
 
-def warn(body: list[ir.Statement], filename: str | None) -> None:
+def warn(body: list[ir.Statement], functions: list[ir.Function], filename: str | None) -> None:
     """Warn of the divergent barriers of a kernel and of the functions that it calls, at their lines."""
-    if not _has_barrier(body):
-        return
-    places = [(filename, body)]
-    places += [(function.filename, function.body) for function in functions_of(body)]
+    meeting: set[int] = set()
+    for function in functions:
+        if any(_reaches_barrier(statement, meeting) for statement in ir.walk_statements(function.body)):
+            meeting.add(id(function))
+    places = [(filename, body), *((function.filename, function.body) for function in functions)]
     for file, statements in places:
-        for line, condition in divergent_barriers(statements):
+        for line, condition in divergent_barriers(statements, meeting):
             message = (
                 f"the barrier is reached only by threads for which the condition on line {condition} holds, and "
                 "threads differ in it; all threads of a threadgroup must reach it, so move it out of the `if` or the "
@@ -50,25 +50,34 @@ def warn(body: list[ir.Statement], filename: str | None) -> None:
             warnings.warn_explicit(message, DivergenceWarning, file or "<string>", line)
 
 
-def divergent_barriers(body: list[ir.Statement]) -> list[DivergentBarrier]:
-    """Return the barriers of a kernel that a varying condition guards, in the order of the text."""
+def divergent_barriers(body: list[ir.Statement], meeting: set[int]) -> list[DivergentBarrier]:
+    """Return the barriers of a kernel that a varying condition guards, in the order of the text.
+
+    ``meeting`` has the ids of the functions that come to a barrier.
+    """
+    inner = (block for statement in body for block in ir.blocks(statement))
+    if not any(_reaches_barrier(statement, meeting) for block in inner for statement in ir.walk_statements(block)):
+        return []
     varying: set[ir.Variable] = set()
     while True:
         known = len(varying)
         _find_varying(body, varying, is_guarded=False)
         if len(varying) == known:
             break
-    return sorted(set(_guarded_barriers(body, varying, None)))
+    return sorted(set(_guarded_barriers(body, varying, meeting, None)))
 
 
-def _has_barrier(body: list[ir.Statement]) -> bool:
-    return any(_is_barrier(part) for part in ir.walk_expressions(body))
-
-
-def _is_barrier(node: ir.Expression) -> bool:
-    if isinstance(node, ir.FunctionCall):
-        return _has_barrier(node.function.body)
-    return isinstance(node, ir.Call) and node.function.startswith(BARRIER)
+def _reaches_barrier(statement: ir.Statement, meeting: set[int]) -> bool:
+    """Whether a statement itself comes to a barrier, which returns nothing and so is a statement, or in a function."""
+    if isinstance(statement, ir.Evaluate):
+        call = statement.value
+        if isinstance(call, ir.Call) and call.function.startswith(BARRIER):
+            return True
+    return bool(meeting) and any(
+        isinstance(part, ir.FunctionCall) and id(part.function) in meeting
+        for expression in ir.expressions(statement)
+        for part in ir.walk(expression)
+    )
 
 
 def _is_varying(node: ir.Expression, varying: set[ir.Variable]) -> bool:
@@ -165,13 +174,11 @@ def _varying_jump(body: list[ir.Statement], varying: set[ir.Variable], guard: in
 
 
 def _guarded_barriers(
-    body: list[ir.Statement], varying: set[ir.Variable], guard: int | None
+    body: list[ir.Statement], varying: set[ir.Variable], meeting: set[int], guard: int | None
 ) -> Iterator[DivergentBarrier]:
     for statement in body:
-        if guard is not None:
-            for expression in ir.expressions(statement):
-                if any(_is_barrier(part) for part in ir.walk(expression)):
-                    yield statement.line, guard
+        if guard is not None and _reaches_barrier(statement, meeting):
+            yield statement.line, guard
         inner = guard if guard is not None else _guard(statement, varying)
         for block in ir.blocks(statement):
-            yield from _guarded_barriers(block, varying, inner)
+            yield from _guarded_barriers(block, varying, meeting, inner)

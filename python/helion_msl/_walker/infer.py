@@ -2,7 +2,9 @@
 
 A pass reads each variable at the type known so far and widens it by every value assigned to it. A later assignment can
 widen a variable that earlier statements have read (``acc = 0`` before ``acc = acc + 1.5`` in a loop); then the pass is
-repeated with what is known now. Types only widen, and there are few, so this ends after two or three passes.
+repeated with what is known now. So it is where a pass has relied on the sign or on the one value of a variable, and a
+later assignment takes that away. Types only widen, and there are few, so this ends after two or three passes; most
+functions need one.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ class Variables:
         self.changed = False
         for variable in self._variables.values():
             variable.assignments = 0
+            variable.is_constant_used = variable.is_sign_used = False
 
     def is_known(self, name: str) -> bool:
         """Whether an assignment to the name has been seen."""
@@ -99,7 +102,9 @@ class Variables:
 
     def is_non_negative(self, name: str) -> bool:
         """Whether all values assigned to a variable are known to be 0 or more."""
-        return self._variables[name].is_non_negative
+        variable = self._variables[name]
+        variable.is_sign_used = True
+        return variable.is_non_negative
 
     def _find(self, name: str) -> ir.Variable:
         for shadowed, variable in reversed(self._shadows):
@@ -112,6 +117,7 @@ class Variables:
         variable = self._find(name)
         literal = variable.constant
         if self.keeps_literals_weak and literal is not None and variable.assignments == 1:
+            variable.is_constant_used = True
             return ir.Constant(literal.value, literal.type)
         return ir.Read(variable, variable.type)
 
@@ -146,12 +152,12 @@ class Variables:
                 self.changed = True
         if variable.is_non_negative and not _is_known_non_negative(value):
             variable.is_non_negative = False
-            self.changed = True
+            self.changed = self.changed or variable.is_sign_used
         if variable.constant is not None:
             constant = _constant_of(value)
             if constant is None or constant.value != variable.constant.value:
                 variable.constant = None
-                self.changed = True
+                self.changed = self.changed or variable.is_constant_used
 
     @staticmethod
     def _joined(variable: ir.Variable, held: Type, assigned: Type) -> Type:
@@ -203,6 +209,7 @@ class Variables:
 def _constant_of(value: ir.Expression) -> ir.Constant | None:
     """Return the literal that a value is, also where a variable holds it and nothing else."""
     if isinstance(value, ir.Read):
+        value.variable.is_constant_used = True
         return value.variable.constant
     return value if isinstance(value, ir.Constant) and value.is_weak else None
 

@@ -40,13 +40,15 @@ def is_reserved(name: str) -> bool:
     return (
         name in RESERVED
         or "__" in name
-        or _VECTOR_NAME.fullmatch(name) is not None
-        or _MACRO_NAME.fullmatch(name) is not None
+        or (name[-1] in "234" and _VECTOR_NAME.fullmatch(name) is not None)
+        or (name.isupper() and _MACRO_NAME.fullmatch(name) is not None)
     )
 
 
 def _ascii(name: str) -> str:
     """Spell a Python identifier in ASCII: run-time Metal compilers read sources as ASCII."""
+    if name.isascii():
+        return name
     return "".join(character if character.isascii() else f"u{ord(character):04X}" for character in name)
 
 

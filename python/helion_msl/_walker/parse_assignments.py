@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from . import fold, ir, operators, values, vectors
 from .infer import TypeConflictError
 from .matmul import AccumulatorType
-from .parse_base import fields_of
+from .parse_base import METHOD_NAMES, fields_of
 from .parse_expressions import ExpressionParser
 from .types import (
     VOID,
@@ -48,7 +48,7 @@ class AssignmentParser(ExpressionParser):
 
     def statement(self, node: ast.stmt) -> None:
         """Append the IR of one statement to the current block."""
-        method: Callable[[ast.AST], None] | None = getattr(self, f"visit_{type(node).__name__}", None)
+        method: Callable[[ast.AST], None] | None = getattr(self, METHOD_NAMES[type(node)], None)
         if method is None:
             self.refuse(node)
         else:

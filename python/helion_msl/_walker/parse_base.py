@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from .source import Source
     from .values import Value
 
+METHOD_NAMES = {
+    kind: f"visit_{kind.__name__}"
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
 _PLAIN_OBJECTS = (ModuleType, FunctionType, BuiltinFunctionType, type, DType)
 MAXIMUM_BUFFERS = 31  # Metal Feature Set Tables, "maximum number of entries in the buffer argument table"
 
@@ -282,8 +287,10 @@ class ParserBase:
 
         Parts in front of one that has an effect are kept in temporaries first.
         """
-        last = max((index for index, part in enumerate(parts) if part is not None and ir.is_ordered(part)), default=0)
-        if last == 0:
+        last = len(parts) - 1
+        while last > 0 and (parts[last] is None or not ir.is_ordered(parts[last])):  # type: ignore[arg-type]
+            last -= 1
+        if last <= 0:
             return build(*parts)
         before: list[ir.Expression] = []
         operands = list(parts)

@@ -7,9 +7,11 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from . import fold, ir, operators, values, vectors
+from ..language import Position
+from . import fold, intrinsics, ir, operators, values, vectors
 from .parse_base import fields_of
 from .parse_conditions import ConditionParser
+from .threads import POSITIONS
 from .types import BOOL, TensorType, ThreadgroupArrayType, TupleType, VectorType
 from .values import PythonObject, TensorMethod, TupleValue
 
@@ -22,9 +24,6 @@ class ExpressionParser(ConditionParser):
 
     def visit_Subscript(self, node: ast.Subscript) -> Value:
         """Return an element of a tensor, an array, a tuple or a position."""
-        from ..language import Position
-        from .threads import POSITIONS
-
         owner = self.value(node.value)
         if isinstance(owner, ir.TensorReference | ir.ThreadgroupArrayReference):
             element = self.element(node, owner)
@@ -123,8 +122,6 @@ class ExpressionParser(ConditionParser):
 
     def visit_Call(self, node: ast.Call) -> Value:
         """Return the value of a call: a method of a tensor, a type, or a function that has a meaning in a kernel."""
-        from . import intrinsics
-
         function = self.value(node.func)
         if isinstance(function, TensorMethod):
             return intrinsics.call_tensor_method(self, node, function)

@@ -7,8 +7,10 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, ClassVar
 
+from .. import language
 from . import fold, ir, operators, values, vectors
-from .parse_base import ParserBase
+from .parse_base import METHOD_NAMES, ParserBase
+from .threads import THREAD_VALUES
 from .types import BOOL, FLOAT32, ScalarType, VectorType
 from .values import DottedName, PythonObject, TensorMethod, TupleValue
 
@@ -50,7 +52,7 @@ class ValueParser(ParserBase):
 
     def value(self, node: ast.expr) -> Value:
         """Return what an expression stands for."""
-        method: Callable[[ast.AST], Value] | None = getattr(self, f"visit_{type(node).__name__}", None)
+        method: Callable[[ast.AST], Value] | None = getattr(self, METHOD_NAMES[type(node)], None)
         return method(node) if method is not None else self.refuse(node)
 
     def refuse(self, node: ast.AST) -> Value:
@@ -74,10 +76,10 @@ class ValueParser(ParserBase):
         Raises:
             TranslationError: it is none.
         """
+        if values.is_expression(value) and type(value.type) is ScalarType:
+            return value
         if isinstance(value, ir.TensorReference) and value.type.rank == 0:
             return ir.Load(ir.Element(value, (fold.convert(fold.integer(0), self.index_type),)), value.type.dtype)
-        if values.is_expression(value) and isinstance(value.type, ScalarType):
-            return value
         if isinstance(value, ir.TensorReference | ir.ThreadgroupArrayReference):
             indices = (
                 "i" if len(getattr(value.type, "shape", ())) == 1 or getattr(value.type, "rank", 0) == 1 else "i, j"
@@ -114,6 +116,7 @@ class ValueParser(ParserBase):
             return int(number.value)
         if isinstance(number, ir.Read) and number.variable.constant is not None:
             # Its only value: were another one assigned, the pass would be repeated without it.
+            number.variable.is_constant_used = True
             constant = number.variable.constant.value
             if isinstance(constant, int):
                 return int(constant)
@@ -163,8 +166,6 @@ class ValueParser(ParserBase):
         if name == "ndim":
             return fold.integer(tensor.type.rank)
         if name == "dtype":
-            from .. import language
-
             return PythonObject(getattr(language, "bool_" if tensor.type.dtype is BOOL else tensor.type.dtype.name))
         if name in ("size", "stride", "numel", "dim", "item"):
             return TensorMethod(tensor, name)
@@ -175,9 +176,6 @@ class ValueParser(ParserBase):
         )
 
     def _object_attribute(self, node: ast.Attribute, owner: object) -> Value:
-        from .. import language
-        from .threads import THREAD_VALUES
-
         if owner is language and node.attr in THREAD_VALUES:
             return self.position(THREAD_VALUES[node.attr], None)
         try:

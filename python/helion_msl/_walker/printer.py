@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from . import ir, prelude
 from .names import Names
 from .printer_expressions import POSITION_NAMES, Shared
 from .printer_statements import INDENT, StatementPrinter
-from .program import functions_of
 from .types import TensorType
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class _KernelPrinter(StatementPrinter):
@@ -78,11 +82,18 @@ class _FunctionPrinter(StatementPrinter):
         return [head, f"{INDENT * 2}{joined}) {{"]
 
 
-def print_kernel(kernel: ir.Kernel, logs_assertions: bool = False) -> tuple[str, str]:
-    """Return the MSL of a kernel and the name it has there."""
+def print_kernel(
+    kernel: ir.Kernel, functions: Sequence[ir.Function] = (), logs_assertions: bool = False
+) -> tuple[str, str]:
+    """Return the MSL of a kernel and the name it has there.
+
+    Args:
+        kernel: what is printed.
+        functions: those that it calls, directly or not, each after those that it calls.
+        logs_assertions: whether a GPU tests assertions too.
+    """
     shared = Shared(Names())
     name = shared.names.unique(kernel.name)
-    functions = functions_of(kernel.body)
     for function in functions:
         shared.functions[id(function)] = shared.names.unique(function.name)
     # Structs are named where they are used first: printed last, they stand in front.

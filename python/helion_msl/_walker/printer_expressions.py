@@ -74,6 +74,15 @@ POSITION_NAMES: dict[ir.PositionKind, tuple[str, str]] = {
 }
 
 
+class _MethodNames(dict[type, str]):
+    def __missing__(self, kind: type) -> str:
+        name = self[kind] = f"_text_{kind.__name__}"
+        return name
+
+
+_METHOD_NAMES = _MethodNames()
+
+
 class Shared:
     """What the functions of one text share.
 
@@ -146,8 +155,7 @@ class ExpressionPrinter:
 
     def text(self, node: ir.Expression, precedence: int = COMMA) -> str:
         """Return an expression, in parentheses where it binds less tightly than what surrounds it."""
-        method = getattr(self, f"_text_{type(node).__name__}")
-        text, own = method(node)
+        text, own = getattr(self, _METHOD_NAMES[type(node)])(node)
         return f"({text})" if own < precedence else text
 
     def pair(self, left: ir.Expression, right: ir.Expression) -> tuple[ir.Expression, ir.Expression]:

@@ -9,18 +9,19 @@ the lines of the Python source by ``#line`` directives.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from . import ir, prelude
 from .literals import number_text, string_text
 from .printer_expressions import ASSIGNMENT, SHIFT, UNARY, ExpressionPrinter, Shared
-from .scopes import declare, remove_unread
+from .scopes import declare, remove_unread, uses_of
 from .types import FLOAT16, FLOAT32, ScalarType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 INDENT = "  "
+_METHOD_NAMES = {kind: f"_print_{kind.__name__}" for kind in get_args(ir.Statement)}
 
 
 class StatementPrinter(ExpressionPrinter):
@@ -32,8 +33,9 @@ class StatementPrinter(ExpressionPrinter):
         self._lines: list[str] = []
         self._depth = 1
         self._python_line = 0  # what the compiler takes the next line of text for; 0: not in the source
-        remove_unread(function.body)
-        self._declarations = declare(function.body)
+        uses = uses_of(function.body)
+        remove_unread(function.body, uses)
+        self._declarations = declare(function.body, uses)
         self._argument_names = {id(argument): self._names.unique(argument.name) for argument in function.arguments}
         self._array_names = {id(array): self._names.unique(array.name) for array in function.threadgroup_arrays}
         self._variable_names = self._name_variables()
@@ -102,7 +104,7 @@ class StatementPrinter(ExpressionPrinter):
         for index, statement in enumerate(statements):
             for variable in self._declarations.before.get((id(statements), index), ()):
                 self.line(f"{self._declarator(variable)};", statement.line)
-            getattr(self, f"_print_{type(statement).__name__}")(statement)
+            getattr(self, _METHOD_NAMES[type(statement)])(statement)
 
     def _declarator(self, variable: ir.Variable) -> str:
         return f"{self.shared.type_name(variable.type)} {self._variable_names[id(variable)]}"

@@ -99,12 +99,12 @@ class Program:
         cause = f"`{function.__name__}` calls itself, and a GPU has no stack for that: {', '.join(steps)}"
         raise caller.error(node, cause, "write a loop, or a function for each depth")
 
-
-def functions_of(body: list[ir.Statement]) -> list[ir.Function]:
-    """Return the functions that statements call, directly or not, each after those that it calls."""
-    found: dict[int, ir.Function] = {}
-    _collect(body, found)
-    return list(found.values())
+    def functions_of(self, body: list[ir.Statement]) -> list[ir.Function]:
+        """Return the functions that statements call, directly or not, each after those that it calls."""
+        found: dict[int, ir.Function] = {}
+        if self._functions:
+            _collect(body, found)
+        return list(found.values())
 
 
 def _collect(body: list[ir.Statement], found: dict[int, ir.Function]) -> None:

@@ -12,6 +12,7 @@ A variable that is never read is dropped with its assignments, where these have 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from . import ir
 
@@ -33,66 +34,72 @@ class Declarations:
     variables: list[ir.Variable] = field(default_factory=list)
 
 
-def remove_unread(body: list[ir.Statement]) -> None:
+Uses: TypeAlias = "dict[int, list[ir.Read | ir.AssignExpression]]"
+
+_USING = (ir.Read, ir.AssignExpression)
+
+
+def uses_of(body: list[ir.Statement]) -> Uses:
+    """Return where the expressions of each statement, by its id, use variables, in the order of the text."""
+    return {id(statement): _uses_in(statement) for statement in ir.walk_statements(body)}
+
+
+def _uses_in(statement: ir.Statement) -> list[ir.Read | ir.AssignExpression]:
+    parts = (part for expression in ir.expressions(statement) for part in ir.walk(expression))
+    return [part for part in parts if isinstance(part, _USING)]
+
+
+def remove_unread(body: list[ir.Statement], uses: Uses) -> None:
     """Drop assignments to variables that nothing reads, and what only they read."""
     while True:
         read: set[int] = set()
-        _collect_reads(body, read)
-        if not _drop(body, read):
+        for statement in ir.walk_statements(body):
+            own = id(statement.variable) if isinstance(statement, ir.Assign) else None
+            for part in uses[id(statement)]:
+                # `x = x + 1` alone keeps nothing alive.
+                if type(part) is ir.Read and id(part.variable) != own:
+                    read.add(id(part.variable))
+        if not _drop(body, read, uses):
             return
 
 
-def _collect_reads(body: list[ir.Statement], read: set[int]) -> None:
-    for statement in body:
-        for expression in ir.expressions(statement):
-            own = id(statement.variable) if isinstance(statement, ir.Assign) else None
-            for part in ir.walk(expression):
-                # `x = x + 1` alone keeps nothing alive.
-                if isinstance(part, ir.Read) and id(part.variable) != own:
-                    read.add(id(part.variable))
-        for block in ir.blocks(statement):
-            _collect_reads(block, read)
-
-
-def _drop(body: list[ir.Statement], read: set[int]) -> bool:
+def _drop(body: list[ir.Statement], read: set[int], uses: Uses) -> bool:
     dropped = False
     for index in range(len(body) - 1, -1, -1):
         statement = body[index]
         if isinstance(statement, ir.Assign) and id(statement.variable) not in read:
+            dropped = True
             if not ir.has_effect(statement.value):
                 del body[index]
-                dropped = True
             else:
-                assert statement.value.type is not None
                 body[index] = ir.Evaluate(statement.value, statement.line)
-                dropped = True
+                uses[id(body[index])] = uses[id(statement)]
         for block in ir.blocks(statement):
-            dropped = _drop(block, read) or dropped
+            dropped = _drop(block, read, uses) or dropped
     return dropped
 
 
-def declare(body: list[ir.Statement]) -> Declarations:
+def declare(body: list[ir.Statement], uses: Uses) -> Declarations:
     """Return where each variable of a kernel is declared."""
-    uses: dict[int, list[Path]] = {}
+    paths: dict[int, list[Path]] = {}
     declarations = Declarations()
     counters: set[int] = set()
 
     def use(variable: ir.Variable, path: Path) -> None:
-        if id(variable) not in uses:
-            uses[id(variable)] = []
+        found = paths.get(id(variable))
+        if found is None:
+            found = paths[id(variable)] = []
             declarations.variables.append(variable)
-        uses[id(variable)].append(path)
+        found.append(path)
 
     def visit(block: list[ir.Statement], path: Path) -> None:
         for index, statement in enumerate(block):
             here = [*path, (block, index)]
-            for expression in ir.expressions(statement):
-                for part in ir.walk(expression):
-                    if isinstance(part, ir.Read | ir.AssignExpression):
-                        use(part.variable, here)
+            for part in uses[id(statement)]:
+                use(part.variable, here)
             if isinstance(statement, ir.Assign):
                 use(statement.variable, here)
-            if isinstance(statement, ir.For):
+            elif isinstance(statement, ir.For):
                 counters.add(id(statement.counter))
                 use(statement.counter, here)
             for child in ir.blocks(statement):
@@ -100,8 +107,8 @@ def declare(body: list[ir.Statement]) -> Declarations:
 
     visit(body, [])
     for variable in declarations.variables:
-        if id(variable) not in counters and not _declare_in_blocks(variable, uses[id(variable)], declarations):
-            _declare_in_front(variable, uses[id(variable)], declarations)
+        if id(variable) not in counters and not _declare_in_blocks(variable, paths[id(variable)], declarations):
+            _declare_in_front(variable, paths[id(variable)], declarations)
     return declarations
 
 

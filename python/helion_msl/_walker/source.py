@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-import textwrap
+import linecache
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from ..errors import TranslationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import CodeType
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,26 +75,41 @@ def source_of_text(text: str, filename: str | None = None, first_line: int = 1) 
     Raises:
         TranslationError: the text is no Python, or has not exactly one function at its top level.
     """
-    dedented = textwrap.dedent(text)
-    lines = tuple(dedented.splitlines())
+    lines, indentation = _dedented(text.splitlines())
+    # Text inside of a string may stand further left than the code around it, which then keeps its place.
+    is_nested = indentation == 0 and next(filter(None, lines), "").startswith((" ", "\t"))
     try:
-        module = ast.parse(dedented)
+        parsed = ast.parse("\n".join(["if True:", *lines] if is_nested else lines))
     except SyntaxError as error:
         raise TranslationError(
             f"this is not Python: {error.msg}",
             filename=filename or "<string>",
-            line=(error.lineno or 1) + first_line - 1,
+            line=(error.lineno or 1) + first_line - 1 - is_nested,
             column=error.offset or 1,
             source_line=(error.text or "").rstrip("\n"),
         ) from None
-    definitions = [node for node in module.body if isinstance(node, ast.FunctionDef)]
+    body = parsed.body
+    if is_nested:
+        ast.increment_lineno(parsed, -1)
+        body = body[0].body  # type: ignore[attr-defined]
+    definitions = [node for node in body if isinstance(node, ast.FunctionDef)]
     if len(definitions) != 1:
         raise TranslationError(
             f"the source defines {len(definitions)} functions, a kernel is one", "pass the text of a single `def`"
         )
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    indentation = len(first) - len(first.lstrip())
-    return Source(definitions[0], lines, filename, first_line, indentation)
+    return Source(definitions[0], tuple(lines), filename, first_line, indentation)
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _dedented(lines: list[str]) -> tuple[list[str], int]:
+    """Return lines without the indentation that all of them share, and how wide that is."""
+    margin = min((_indentation(line) for line in lines if line.strip()), default=0)
+    if not margin:
+        return lines, 0
+    return [line[margin:] for line in lines], margin
 
 
 def source_of_function(function: Callable[..., object]) -> Source:
@@ -108,6 +124,13 @@ def source_of_function(function: Callable[..., object]) -> Source:
         raise TranslationError(f"{name} is no Python function", "decorate a function defined with `def`")
     if name == "<lambda>":
         raise TranslationError("a lambda cannot be a kernel", "define the function with `def`")
+    code = inspect.unwrap(function).__code__
+    found = _lines_of(code, function)
+    try:
+        if found is not None:
+            return source_of_text("".join(found), code.co_filename, code.co_firstlineno)
+    except TranslationError:
+        pass  # only Python's tokenizer can tell where its text ends
     try:
         lines, first_line = inspect.getsourcelines(function)
     except (OSError, TypeError):
@@ -118,3 +141,24 @@ def source_of_function(function: Callable[..., object]) -> Source:
             line=code.co_firstlineno,
         ) from None
     return source_of_text("".join(lines), inspect.getsourcefile(function), max(first_line, 1))
+
+
+def _lines_of(code: CodeType, function: Callable[..., object]) -> list[str] | None:
+    """Return the lines of a function by its code and the indentation of what follows, None where there is no file.
+
+    That takes a fifth of the time of :func:`inspect.getsourcelines`, which looks through all modules and tokenizes.
+    """
+    linecache.checkcache(code.co_filename)
+    lines = linecache.getlines(code.co_filename, getattr(function, "__globals__", None))
+    first = code.co_firstlineno - 1
+    if not 0 <= first < len(lines):
+        return None
+    last = end = max([line or 0 for *_, line in code.co_lines()], default=first + 1)
+    margin = _indentation(lines[first])
+    for number, line in enumerate(lines[last:], last + 1):
+        text = line.strip()
+        if text and not text.startswith("#"):
+            if _indentation(line) <= margin:
+                break
+            end = number
+    return lines[first:end]

@@ -44,14 +44,19 @@ class DottedName:
 Value: TypeAlias = ir.Expression | PythonObject | TupleValue | TensorMethod | DottedName
 
 
+# Sets, because a kernel of fifty lines asks a thousand times.
+_NO_EXPRESSIONS = frozenset({PythonObject, TupleValue, TensorMethod, DottedName})
+_NUMBERS = frozenset({ScalarType, VectorType})
+
+
 def is_expression(value: Value) -> TypeIs[ir.Expression]:
     """Whether a value is IR, and not an object that exists at translation only."""
-    return not isinstance(value, PythonObject | TupleValue | TensorMethod | DottedName)
+    return type(value) not in _NO_EXPRESSIONS
 
 
 def is_number(value: Value) -> TypeIs[ir.Expression]:
     """Whether a value is a number or a vector of numbers."""
-    return is_expression(value) and isinstance(value.type, ScalarType | VectorType)
+    return is_expression(value) and type(value.type) in _NUMBERS
 
 
 def describe(value: Value) -> str:

@@ -40,7 +40,7 @@ def vector_type_of(value: Value) -> VectorType | None:
 
 def is_vector(value: Value) -> bool:
     """Whether a value is a vector."""
-    return values.is_expression(value) and isinstance(value.type, VectorType)
+    return values.is_expression(value) and type(value.type) is VectorType
 
 
 def component(vector: ir.Expression, place: int) -> ir.Expression:

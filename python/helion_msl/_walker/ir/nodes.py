@@ -44,6 +44,8 @@ class Variable:
         is_loop_owned: it exists only in its loop, so that loops side by side may use one name.
         constant: the literal it holds where it is assigned nothing else.
         assignments: places in the text that assign it.
+        is_constant_used: whether the pass has relied on `constant`.
+        is_sign_used: whether the pass has relied on `is_non_negative`.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Variable:
     is_loop_owned: bool = False
     constant: Constant | None = None
     assignments: int = 0
+    is_constant_used: bool = False
+    is_sign_used: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -73,6 +73,8 @@ _OPERANDS: dict[type, Callable[[Any], tuple[Expression, ...]]] = {
     Sequence: lambda node: (node.first, node.second),
 }
 _LEAVES = frozenset({Constant, Read, ArgumentRead, Position, TensorReference, ThreadgroupArrayReference, Symbol})
+_SIMPLE = frozenset({Constant, Read, ArgumentRead, Position})
+_ACTING = (Call, FunctionCall, VectorStore)
 
 
 def operands(node: Expression) -> tuple[Expression, ...]:
@@ -95,25 +97,38 @@ def walk(node: Expression) -> list[Expression]:
     while pending:
         part = pending.pop()
         found.append(part)
-        pending += reversed(operands(part))
+        if type(part) not in _LEAVES:
+            pending.extend(operands(part)[::-1])
     return found
+
+
+def _acts(part: Expression) -> bool:
+    return isinstance(part, _ACTING) and part.has_effect
+
+
+def _contains(node: Expression, is_wanted: Callable[[Expression], bool]) -> bool:
+    """Whether a question holds for a node or for one below it that has operands."""
+    if type(node) in _LEAVES:
+        return False
+    return is_wanted(node) or any(_contains(part, is_wanted) for part in operands(node))
 
 
 def has_effect(node: Expression) -> bool:
     """Whether evaluating the expression twice, or not at all, would change what the program does."""
-    return type(node) not in _LEAVES and any(
-        (isinstance(part, Call | FunctionCall | VectorStore) and part.has_effect) or isinstance(part, AssignExpression)
-        for part in walk(node)
-    )
+    return _contains(node, _has_own_effect)
+
+
+def _has_own_effect(part: Expression) -> bool:
+    return _acts(part) or type(part) is AssignExpression
 
 
 def is_ordered(node: Expression) -> bool:
     """Whether it matters when the expression is evaluated; keeping a value in a temporary does not count."""
-    return type(node) not in _LEAVES and any(
-        (isinstance(part, Call | FunctionCall | VectorStore) and part.has_effect)
-        or (isinstance(part, AssignExpression) and not part.variable.is_temporary)
-        for part in walk(node)
-    )
+    return _contains(node, _is_ordered_itself)
+
+
+def _is_ordered_itself(part: Expression) -> bool:
+    return _acts(part) or (isinstance(part, AssignExpression) and not part.variable.is_temporary)
 
 
 def assigns(node: Expression, variable: Variable) -> bool:
@@ -123,19 +138,18 @@ def assigns(node: Expression, variable: Variable) -> bool:
 
 def reads_memory(node: Expression) -> bool:
     """Whether another statement may change the value of the expression though no variable changes."""
-    return type(node) not in _LEAVES and any(
-        isinstance(part, Load)
-        or (isinstance(part, Call | FunctionCall | VectorStore) and part.has_effect)
-        or (isinstance(part, FunctionCall) and part.function.reads_memory)
-        for part in walk(node)
-    )
+    return _contains(node, _reads_memory_itself)
+
+
+def _reads_memory_itself(part: Expression) -> bool:
+    return type(part) is Load or _acts(part) or (isinstance(part, FunctionCall) and part.function.reads_memory)
 
 
 def is_simple(node: Expression) -> bool:
     """Whether an expression may stand in the text twice: a name or a number."""
-    while isinstance(node, Cast):
+    while type(node) is Cast:
         node = node.operand
-    return isinstance(node, Constant | Read | ArgumentRead | Position)
+    return type(node) in _SIMPLE
 
 
 _COUNTS = frozenset({"threads_per_threadgroup", "threadgroups_per_grid", "simdgroups_per_threadgroup"})
@@ -165,6 +179,7 @@ def is_non_negative(node: Expression) -> bool:
         case Constant():
             return node.value >= 0
         case Read():
+            node.variable.is_sign_used = True
             return node.variable.is_non_negative
         case Position():
             return True
@@ -192,32 +207,37 @@ def is_non_negative(node: Expression) -> bool:
 
 def blocks(statement: Statement) -> tuple[list[Statement], ...]:
     """Return the blocks inside a statement."""
-    if isinstance(statement, If):
-        return (statement.body, statement.orelse)
-    return (statement.body,) if isinstance(statement, For | While | Once) else ()
+    kind = type(statement)
+    if kind is If:
+        return (statement.body, statement.orelse)  # type: ignore[union-attr]
+    return (statement.body,) if kind in _WITH_BODY else ()  # type: ignore[union-attr]
+
+
+def _store_operands(statement: Store) -> tuple[Expression, ...]:
+    mask = (statement.mask,) if statement.mask is not None else ()
+    return (*mask, *statement.element.indices, statement.value)
+
+
+_WITH_BODY = frozenset({For, While, Once})
+_EXPRESSIONS: dict[type, Callable[[Any], tuple[Expression, ...]]] = {
+    Assign: lambda statement: (statement.value,),
+    Evaluate: lambda statement: (statement.value,),
+    Return: lambda statement: (statement.value,),
+    Store: _store_operands,
+    # The other components stay: it reads the variable.
+    StoreComponents: lambda statement: (Read(statement.variable, statement.variable.type), statement.value),
+    If: lambda statement: (statement.test,),
+    While: lambda statement: (statement.test,),
+    For: lambda statement: (statement.start, statement.stop, statement.step),
+    Assert: lambda statement: (statement.test, *statement.message.values),
+    Print: lambda statement: statement.message.values,
+}
 
 
 def expressions(statement: Statement) -> tuple[Expression, ...]:
     """Return the expressions that stand directly in a statement."""
-    match statement:
-        case Assign() | Evaluate() | Return():
-            return (statement.value,)
-        case Store():
-            mask = (statement.mask,) if statement.mask is not None else ()
-            return (*mask, *statement.element.indices, statement.value)
-        case StoreComponents():
-            # The other components stay: it reads the variable.
-            return (Read(statement.variable, statement.variable.type), statement.value)
-        case If() | While():
-            return (statement.test,)
-        case For():
-            return (statement.start, statement.stop, statement.step)
-        case Assert():
-            return (statement.test, *statement.message.values)
-        case Print():
-            return statement.message.values
-        case _:
-            return ()
+    found = _EXPRESSIONS.get(type(statement))
+    return found(statement) if found is not None else ()
 
 
 def walk_statements(body: list[Statement]) -> Iterator[Statement]:
