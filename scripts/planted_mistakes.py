@@ -189,8 +189,8 @@ MISTAKES = (
     Mistake(
         "a commit from inside of the queue waits for the queue",
         "metal_runtime.mm",
-        "limit > 0) commit_stream(stream);",
-        "limit > 0) commit();",
+        "      commit_stream(stream);\n      encoding = {};\n",
+        "      commit();\n      encoding = {};\n",
         r"dispatch_sync on the queue that runs the caller: libdispatch would never return",
         (f"{_LAUNCH}::test_a_commit_follows_every_64_launches",),
     ),

@@ -98,6 +98,13 @@ class CompiledKernel {
   KernelInfo info_;
 };
 
+// One launch of a sequence. `kernel` outlives the call that it is passed to.
+struct PreparedLaunch {
+  const CompiledKernel *kernel = nullptr;
+  Dimensions grid;
+  Dimensions threads;
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -110,6 +117,16 @@ class Engine {
   // been checked by the caller. Throws LaunchError for what only the engine can find.
   virtual void launch(const CompiledKernel &kernel, std::span<const BoundArgument> arguments, Dimensions grid,
                       Dimensions threads) = 0;
+  // Runs or enqueues several launches, in order. `arguments` holds those of the first launch, then those of the second,
+  // and so on, checked as for launch(). Throws what launch() throws: the launches before the one that failed have been
+  // run or enqueued, those after it have not.
+  virtual void launch_all(std::span<const PreparedLaunch> launches, std::span<const BoundArgument> arguments) {
+    for (const PreparedLaunch &next : launches) {
+      const std::size_t count = next.kernel->info().arguments.size();
+      launch(*next.kernel, arguments.first(count), next.grid, next.threads);
+      arguments = arguments.subspan(count);
+    }
+  }
   // Whether launch() may take so long that the GIL should be released around it.
   virtual bool launch_is_long(const CompiledKernel &kernel, Dimensions grid, Dimensions threads) const = 0;
   // Waits for all launches; throws the error of a failed one, once.

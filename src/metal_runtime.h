@@ -43,6 +43,7 @@ class MetalEngine final : public Engine, public EngineTools {
   std::shared_ptr<const CompiledKernel> compile(const CompileRequest &request) override;
   void launch(const CompiledKernel &kernel, std::span<const BoundArgument> arguments, Dimensions grid,
               Dimensions threads) override;
+  void launch_all(std::span<const PreparedLaunch> launches, std::span<const BoundArgument> arguments) override;
   bool launch_is_long(const CompiledKernel &, Dimensions, Dimensions) const override { return false; }
   void synchronize() override;
   void commit() override;
@@ -62,8 +63,14 @@ class MetalEngine final : public Engine, public EngineTools {
   MetalStream &current_stream();
   std::vector<MetalStream *> all_streams();
   CommandBufferRecord &record_of_current_buffer(MetalStream &stream);
-  void encode(MetalStream &stream, const MetalKernel &kernel, std::span<const BoundArgument> arguments, MTLSize grid,
-              MTLSize threads);
+  // Where launches go until the next commit. Both belong to the stream.
+  struct Encoding {
+    CommandBufferRecord *record = nullptr;
+    id<MTLComputeCommandEncoder> encoder = nil;
+  };
+  Encoding begin_encoding(MetalStream &stream);
+  void encode(const Encoding &encoding, const MetalKernel &kernel, std::span<const BoundArgument> arguments,
+              MTLSize grid, MTLSize threads);
   void commit_stream(MetalStream &stream);
   std::string archive_key(const std::string &expanded, const CompileRequest &request, const std::string &kernel) const;
 

@@ -208,12 +208,18 @@ CommandBufferRecord &MetalEngine::record_of_current_buffer(MetalStream &stream) 
   return *stream.record;
 }
 
-// On the queue. Sends the encoder two messages and one more for each argument.
-void MetalEngine::encode(MetalStream &stream, const MetalKernel &kernel, std::span<const BoundArgument> arguments,
-                         MTLSize grid, MTLSize threads) {
+// On the queue.
+MetalEngine::Encoding MetalEngine::begin_encoding(MetalStream &stream) {
   CommandBufferRecord &record = record_of_current_buffer(stream);
   const id<MTLComputeCommandEncoder> encoder = torch_.command_encoder(stream.stream);
   if (encoder == nil) throw LaunchError("torch's MPS stream has no command encoder");
+  return {&record, encoder};
+}
+
+// On the queue. Sends the encoder two messages and one more for each argument.
+void MetalEngine::encode(const Encoding &encoding, const MetalKernel &kernel, std::span<const BoundArgument> arguments,
+                         MTLSize grid, MTLSize threads) {
+  const id<MTLComputeCommandEncoder> encoder = encoding.encoder;
   const bool is_labeled =
       are_labels_wanted_.load(std::memory_order_relaxed) || is_capturing_.load(std::memory_order_relaxed);
   if (is_labeled) [encoder pushDebugGroup:kernel.label()];
@@ -235,20 +241,34 @@ void MetalEngine::encode(MetalStream &stream, const MetalKernel &kernel, std::sp
   }
   [encoder dispatchThreadgroups:grid threadsPerThreadgroup:threads];
   if (is_labeled) [encoder popDebugGroup];
-  ++record.launches;
-  if (kernel.is_first_in(record.serial)) record.add_kernel(kernel.name());
+  ++encoding.record->launches;
+  if (kernel.is_first_in(encoding.record->serial)) encoding.record->add_kernel(kernel.name());
 }
 
 void MetalEngine::launch(const CompiledKernel &kernel, std::span<const BoundArgument> arguments, Dimensions grid,
                          Dimensions threads) {
+  const PreparedLaunch only{&kernel, grid, threads};
+  launch_all({&only, 1}, arguments);
+}
+
+void MetalEngine::launch_all(std::span<const PreparedLaunch> launches, std::span<const BoundArgument> arguments) {
+  if (launches.empty()) return;
   monitor_.throw_failures();
-  const auto &metal_kernel = static_cast<const MetalKernel &>(kernel);
   MetalStream &stream = current_stream();
   run_on(stream.queue, "launching a kernel", [&] {
-    encode(stream, metal_kernel, arguments, MTLSizeMake(grid.x, grid.y, grid.z),
-           MTLSizeMake(threads.x, threads.y, threads.z));
-    const std::uint32_t limit = commit_every();
-    if (++stream.launches_since_commit >= limit && limit > 0) commit_stream(stream);
+    Encoding encoding;
+    for (const auto &[kernel, grid, threads] : launches) {
+      // Nobody else ends torch's encoder, or commits, while the queue is held.
+      if (encoding.encoder == nil) encoding = begin_encoding(stream);
+      const std::size_t count = kernel->info().arguments.size();
+      encode(encoding, static_cast<const MetalKernel &>(*kernel), arguments.first(count),
+             MTLSizeMake(grid.x, grid.y, grid.z), MTLSizeMake(threads.x, threads.y, threads.z));
+      arguments = arguments.subspan(count);
+      const std::uint32_t limit = commit_every();
+      if (++stream.launches_since_commit < limit || limit == 0) continue;
+      commit_stream(stream);
+      encoding = {};
+    }
   });
 }
 

@@ -24,6 +24,9 @@ class NullEngine final : public Engine {
               Dimensions threads) override {
     if (!is_measuring()) engine_.launch(kernel, arguments, grid, threads);
   }
+  void launch_all(std::span<const PreparedLaunch> launches, std::span<const BoundArgument> arguments) override {
+    if (!is_measuring()) engine_.launch_all(launches, arguments);
+  }
   bool launch_is_long(const CompiledKernel &kernel, Dimensions grid, Dimensions threads) const override {
     return !is_measuring() && engine_.launch_is_long(kernel, grid, threads);
   }
