@@ -55,12 +55,23 @@ bool install_guard(std::byte *page) {
   return mprotect(page, page_size(), PROT_NONE) == 0;
 }
 
-std::byte *map_block() {
+// A mapping at a multiple of its size: what is left of one twice as large.
+void *map_aligned_block() {
   int flags = MAP_PRIVATE | MAP_ANONYMOUS;
 #if defined(MAP_NORESERVE)
   flags |= MAP_NORESERVE;
 #endif
-  void *address = mmap(nullptr, block_size, PROT_READ | PROT_WRITE, flags, -1, 0);
+  void *address = mmap(nullptr, 2 * block_size, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (address == MAP_FAILED) return MAP_FAILED;
+  auto *const begin = static_cast<std::byte *>(address);
+  const std::size_t before = (block_size - reinterpret_cast<std::uintptr_t>(address) % block_size) % block_size;
+  if (before != 0) munmap(begin, before);
+  munmap(begin + before + block_size, block_size - before);
+  return begin + before;
+}
+
+std::byte *map_block() {
+  void *address = map_aligned_block();
   if (address == MAP_FAILED) {
     throw LaunchError("out of address space for the stacks of a threadgroup (" + std::to_string(block_size >> 20) +
                       " MiB for 32 threads): " + std::generic_category().message(errno) +

@@ -4,16 +4,19 @@
 #include <cstddef>
 #include <vector>
 
+#include "helion_host/abi.h"
+
 namespace helion_msl {
 
 // Stacks for the threads of one threadgroup at a time, with a page below each that faults instead of letting an
-// overflow reach the next stack. Memory is reserved a simdgroup at a time and comes into being where it is touched.
+// overflow reach the next stack. Memory is reserved a simdgroup at a time and comes into being where it is touched; a
+// stack's place in it tells the lane (HELION_HOST_STACK_SIZE).
 class FiberStacks {
  public:
-  static constexpr std::size_t stack_size = std::size_t{256} << 10;
+  static constexpr std::size_t stack_size = HELION_HOST_STACK_SIZE;
   // What a kernel may put on it; the rest is for the functions that it calls. Refused when the kernel is compiled.
-  static constexpr std::size_t max_frame_size = std::size_t{192} << 10;
-  static constexpr std::size_t stacks_per_block = 32;
+  static constexpr std::size_t max_frame_size = stack_size / 4 * 3;
+  static constexpr std::size_t stacks_per_block = HELION_HOST_SIMD_WIDTH;
 
   FiberStacks() = default;
   FiberStacks(const FiberStacks &) = delete;

@@ -387,6 +387,10 @@ helion_host_u32 helion_host_lane_index() {
   return waiting_threadgroup().lane_index();
 }
 
+helion_host_u32 helion_host_simdgroup_lanes() {
+  return waiting_threadgroup().simdgroup_lanes();
+}
+
 void helion_host_scope_begin() {
   waiting_threadgroup().begin_scope(__builtin_return_address(0));
 }

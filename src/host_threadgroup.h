@@ -75,6 +75,7 @@ class HostThreadgroup {
   // What a kernel calls, on the fiber of the thread that calls it.
   void wait_at_collective(const void *site, void *operand, helion_host_combine combine);
   std::uint32_t lane_index() const { return running_ % simd_width; }
+  std::uint32_t simdgroup_lanes() const { return simdgroups_[running_ / simd_width].lanes; }
   void begin_scope(const void *site);
   void end_turn();
   void end_scope();

@@ -139,3 +139,33 @@ def test_a_simdgroup_that_lacks_lanes_gives_nan():
     # Lanes 0 to 15 hold the upper four rows; each of their products needs the lower rows of the other matrix.
     assert bool(out[:4].isnan().all())
     assert bool((out[4:] == 0).all())
+
+
+@pytest.mark.parametrize("threads", [32, 16, 80])
+@pytest.mark.parametrize("msl_type", TYPES)
+def test_sources_that_name_thread_elements_compute_the_same(msl_type, threads):
+    """They spread their matrices over the lanes; the first lane holds those of others."""
+    text = f"""{PRELUDE}
+    kernel void k(device const {msl_type} *a, device float *out, uint simdgroup [[simdgroup_index_in_threadgroup]]) {{
+      simdgroup_matrix<{msl_type}, 8, 8> x, y({msl_type}(1.5f));
+      simdgroup_float8x8 sum = make_filled_simdgroup_matrix<float, 8, 8>(0.25f);
+      simdgroup_load(x, a, 8, ulong2(0, simdgroup), true);
+      simdgroup_multiply_accumulate(y, x, x, y);
+      for (int i = 0; i < 3; ++i) simdgroup_multiply_accumulate(sum, x, y, sum);
+      simdgroup_float8x8 copy = sum;
+      simdgroup_multiply(sum, copy, copy);
+      MORE
+      simdgroup_store(sum, out + simdgroup * 64, 8);
+      simdgroup_store(copy, out + 256, 10, ulong2(1, 2), true);
+    }}"""
+    a = integers_of(msl_type, 8, 16, seed=7)
+    held, spread = torch.zeros(2, 512)
+    _C.launch(text.replace("MORE", ""), [a, held], (1,), (threads,))
+    _C.launch(text.replace("MORE", "(void)x.thread_elements();"), [a, spread], (1,), (threads,))
+    assert torch.equal(held.nan_to_num(nan=1e30), spread.nan_to_num(nan=1e30))
+    assert bool(held.isnan().any()) == (threads % 32 != 0)
+    if threads == 32:
+        x = a.flatten()[:64].reshape(8, 8).T.float()
+        y = (x @ x + 1.5 * torch.eye(8)).to(a.dtype).float()
+        total = 3 * (x @ y) + 0.25
+        torch.testing.assert_close(held[:64].reshape(8, 8), total @ total)

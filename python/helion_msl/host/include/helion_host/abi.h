@@ -15,10 +15,15 @@ typedef unsigned int helion_host_u32;
 typedef unsigned long long helion_host_u64;
 
 // Changes whenever a layout below changes; a library with another number is not loaded.
-#define HELION_HOST_ABI_VERSION 6u
+#define HELION_HOST_ABI_VERSION 7u
 
 // Lanes of a simdgroup on every Apple GPU (Metal Feature Set Tables, "SIMD-group width").
 #define HELION_HOST_SIMD_WIDTH 32u
+
+// The stacks that threads of run_thread have: this many bytes apart, those of a simdgroup in the order of its lanes
+// from a multiple of all of them on. So a thread finds its lane from any address on its stack, without a call, and
+// clang sees that the lane never changes.
+#define HELION_HOST_STACK_SIZE 262144u
 
 // ---- What a kernel library exports: one `helion_host_library` named "helion_host_library" ------------------------
 
@@ -132,8 +137,12 @@ typedef void (*helion_host_combine)(void *const *operands, helion_host_u32 activ
 // Waits until the active set of this call is known (every lane of the simdgroup that has not finished waits
 // somewhere), runs `combine` once for all of the set, and returns in every one of its lanes.
 HELION_HOST_EXPORT void helion_host_simd_collective(void *operand, helion_host_combine combine);
+// What no wait changes for a thread.
+#define HELION_HOST_EXPORT_CONSTANT HELION_HOST_EXTERN_C __attribute__((visibility("default"), const))
 // The lane of the simdgroup that calls.
-HELION_HOST_EXTERN_C __attribute__((visibility("default"), const)) helion_host_u32 helion_host_lane_index(void);
+HELION_HOST_EXPORT_CONSTANT helion_host_u32 helion_host_lane_index(void);
+// The lanes that its simdgroup has, waiting or not: bit i for lane i.
+HELION_HOST_EXPORT_CONSTANT helion_host_u32 helion_host_simdgroup_lanes(void);
 // An `if` or a loop that lanes may leave at different times is a scope. Nobody waits at its end, or at the end of a
 // turn of a loop; but at the next operation a lane waits for those that are still inside, or in an earlier turn.
 // `begin` is told apart by the address that it returns to.

@@ -1,6 +1,17 @@
 // Parts that only a source with one of their words brings, also where the engine does not select: some declare names
 // that a source may use for something else. Read again after precompiled headers, so there is no `#pragma once`.
 
+// Matrices of which a lane shows its elements.
+#if defined(HELION_MSL_USES_thread_elements) && !defined(HELION_MSL_SHARES_MATRICES)
+#define HELION_MSL_SHARES_MATRICES
+#include "simdgroup_matrix.h"
+template <class Element>
+struct helion_host::matrices<Element *> {
+  template <class T>
+  using type = shared_matrix<T>;
+};
+#endif
+
 // What translated kernels assert and print.
 #if defined(HELION_MSL_USES_helion_host)
 #include "messages.h"

@@ -7,6 +7,8 @@
 // Every function of the library is inlined into its caller: kernels are small, and each textual call of a simdgroup
 // operation has to be a call site of its own (see abi.h).
 #define HELION_MSL_FUNC inline __attribute__((always_inline))
+// For what is long, waits for nobody, and would be inlined many times.
+#define HELION_MSL_NOINLINE __attribute__((noinline))
 
 // Around plain kernels, in which `if (i < count)` becomes a mask: AVX2's masked stores take some 20 times as long as
 // AVX-512's (AMD Zen), where it has them at all. src/host_compiler.cpp says why not everywhere.
@@ -40,6 +42,28 @@ HELION_MSL_FUNC constexpr To bit_cast(const From &from) {
 
 HELION_MSL_FUNC constexpr bool is_constant_evaluated() {
   return __builtin_is_constant_evaluated();
+}
+
+HELION_MSL_FUNC void copy_bytes(void *to, const void *from, uint64 count) {
+  __builtin_memcpy(to, from, count);
+}
+
+// An address on the stack of the function that this is inlined into.
+HELION_MSL_FUNC uint64 stack_address() {
+  return reinterpret_cast<uint64>(__builtin_frame_address(0));
+}
+
+// ---- Vectors of the processor ---------------------------------------------------------------------------------------
+
+using float8 = float __attribute__((ext_vector_type(8)));
+
+// a * b + c, rounded once where the processor can.
+HELION_MSL_FUNC float8 multiply_add(float a, float8 b, float8 c) {
+#if defined(__FMA__) || defined(__aarch64__)
+  return __builtin_elementwise_fma(float8(a), b, c);
+#else
+  return a * b + c;
+#endif
 }
 
 // ---- Bits ---------------------------------------------------------------------------------------------------------
