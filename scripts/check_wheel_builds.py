@@ -7,7 +7,7 @@ import sys
 
 # By cibuildwheel's names: the platform's runner, and the architecture.
 PLATFORMS = {"macos": ["arm64"], "linux": ["x86_64", "aarch64"]}
-BUILT = ["cp310", "cp311", "cp312"]
+BUILT = ["cp310", "cp311", "cp312", "cp314t"]
 
 
 def builds(platform: str, architecture: str) -> set[str]:

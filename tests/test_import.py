@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import textwrap
 from pathlib import Path
 
@@ -52,6 +53,11 @@ def test_public_names_are_there():
     assert set(helion_msl.__all__) <= set(dir(helion_msl))
     with pytest.raises(AttributeError, match="module 'helion_msl' has no attribute 'lunch'"):
         _ = helion_msl.lunch
+
+
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this Python has a global interpreter lock")
+def test_import_leaves_the_global_interpreter_lock_off():
+    assert run_python("import sys, helion_msl; print(sys._is_gil_enabled())").stdout == "False\n"
 
 
 def test_version_is_that_of_the_distribution():

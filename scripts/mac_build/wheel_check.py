@@ -24,6 +24,7 @@ STABLE_ABI = "cp312-abi3"
 # The extension's file, by the Python that a wheel is for. The stable ABI serves 3.12 and all later ones.
 EXTENSIONS = {
     STABLE_ABI: "_C.abi3.so",
+    "cp314-cp314t": "_C.cpython-314t-darwin.so",
     "cp311-cp311": "_C.cpython-311-darwin.so",
     "cp310-cp310": "_C.cpython-310-darwin.so",
 }
