@@ -7,7 +7,16 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import first_launch, launch_overhead, matmul, row_softmax, synchronization, throughput, translation
+from benchmarks import (
+    first_launch,
+    instruction_counts,
+    launch_overhead,
+    matmul,
+    row_softmax,
+    synchronization,
+    throughput,
+    translation,
+)
 from benchmarks.measure import machine, write_json
 
 BENCHMARKS = {
@@ -18,6 +27,7 @@ BENCHMARKS = {
     "row_softmax": row_softmax.run,
     "matmul": matmul.run,
     "translation": translation.run,
+    "instruction_counts": instruction_counts.run,
 }
 
 
