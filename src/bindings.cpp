@@ -11,6 +11,7 @@
 #include "engine_tools_bindings.h"
 #include "engines.h"
 #include "errors.h"
+#include "graph_object.h"
 #include "helion_launcher.h"
 #include "kernel_dispatcher.h"
 #include "kernel_object.h"
@@ -189,6 +190,26 @@ Raises:
     KernelError: the kernel failed; on the GPU, raised by a later :func:`synchronize`.
     EngineUnavailableError: there is no compiler or no GPU to run it.)";
 
+constexpr const char *record_doc =
+    R"(Records launches, to repeat them with other tensors by one call.
+
+The launches that this thread makes in the block run as usual, and are recorded::
+
+    with helion_msl.record(x=x, out=out) as graph:
+        scale[grid, block](x, scratch)
+        add[grid, block](scratch, x, out)
+    graph(x=x2, out=out2)
+
+Args:
+    parameters: what calls may replace, by name. A tensor is recognized in a launch by its memory, views of it too. For
+        an ``int`` or a ``float`` launches are given ``graph["name"]``, which stands in for it.
+
+Returns:
+    The graph, to be entered once, and called after that.
+
+Raises:
+    ArgumentError: a value cannot be a parameter, or two tensors share memory.)";
+
 // `with _C._NullEngine():`
 struct NullEngine {};
 
@@ -221,6 +242,7 @@ NB_MODULE(_C, m) {
   register_toolchain_finder();
   bind_argument_info(m);
   bind_kernel(m.ptr());
+  bind_graph(m.ptr());
   bind_kernel_dispatcher(m.ptr());
   bind_helion_launcher(m.ptr());
   bind_helion_dispatch(m.ptr());
@@ -237,6 +259,9 @@ NB_MODULE(_C, m) {
       nb::sig("def launch(msl: str, args: collections.abc.Sequence[object], grid: int | collections.abc.Sequence[int], "
               "block_dims: int | collections.abc.Sequence[int], *, name: str | None = None) -> None"),
       launch_doc);
+  m.def(
+      "record", [](const nb::kwargs &parameters) { return nb::steal(make_graph_object(parameters.ptr())); },
+      nb::sig("def record(**parameters: object) -> Graph"), record_doc);
   m.def("compile", compile, "msl"_a.none(), nb::kw_only(), "name"_a.none() = nb::none(), "device"_a.none() = nb::none(),
         "math_mode"_a.none() = "safe", "constants"_a.none() = nb::none(),
         nb::sig("def compile(msl: str, *, name: str | None = None, device: object = None, math_mode: "

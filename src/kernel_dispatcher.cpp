@@ -13,6 +13,7 @@
 #include "call_arguments.h"
 #include "dispatch_size.h"
 #include "errors.h"
+#include "graph_recording.h"
 #include "kernel_object.h"
 #include "launch_plan.h"
 #include "python_arguments.h"
@@ -238,7 +239,7 @@ void launch_unkeyed(PyObject *self, Call &call, Dimensions grid, Dimensions thre
     const std::size_t position = source.parameter;
     read_argument(call.objects.span()[position], position, call.values.span()[position], exported);
   }
-  launch_plan(*plan, call.values.span(), grid, threads);
+  launch_plan(*plan, call.values.span(), {call.objects.span(), exported}, grid, threads);
 }
 
 }  // namespace
@@ -271,7 +272,7 @@ void dispatch(PyObject *self, PyObject *const *arguments, std::size_t count, PyO
     if (!is_keyed || !are_equal(key.words(), key_now.words())) return launch_unkeyed(self, call, grid, threads);
     dispatcher.table.insert(key, plan);
   }
-  launch_plan(*plan, call.values.span(), grid, threads);
+  launch_plan(*plan, call.values.span(), {call.objects.span(), ExportedTensors()}, grid, threads);
 }
 
 // ---- The Python types

@@ -53,11 +53,11 @@ PyObject *call_kernel(PyObject *self, PyObject *const *arguments, std::size_t fl
     const auto count = static_cast<std::size_t>(PyVectorcall_NARGS(flagged_count));
     std::array<PyObject *, 3> values{};
     if (count == values.size() && keywords == nullptr) {
-      launch_kernel(*kernel.engine, *kernel.compiled, arguments[0], arguments[1], arguments[2]);
+      launch_kernel(*kernel.engine, kernel.compiled, arguments[0], arguments[1], arguments[2]);
     } else {
       static const auto parameters = parameter_names({"args", "grid", "block_dims"});
       read_call("Kernel.__call__", parameters, arguments, count, keywords, values);
-      launch_kernel(*kernel.engine, *kernel.compiled, values[0], values[1], values[2]);
+      launch_kernel(*kernel.engine, kernel.compiled, values[0], values[1], values[2]);
     }
     return Py_NewRef(Py_None);
   });

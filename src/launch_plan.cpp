@@ -5,6 +5,7 @@
 #include "argument_array.h"
 #include "argument_binding.h"
 #include "errors.h"
+#include "graph_recording.h"
 #include "launcher.h"
 
 namespace helion_msl {
@@ -45,10 +46,18 @@ void read_source(const LaunchSource &source, std::span<const ArgumentValue> valu
 
 }  // namespace
 
-void launch_plan(const LaunchPlan &plan, std::span<const ArgumentValue> values, Dimensions grid, Dimensions threads) {
+void launch_plan(const LaunchPlan &plan, std::span<const ArgumentValue> values, const ArgumentOwners &owners,
+                 Dimensions grid, Dimensions threads) {
   ArgumentArray<ArgumentValue> arguments(plan.sources.size());
   for (std::size_t i = 0; i < plan.sources.size(); ++i) read_source(plan.sources[i], values, arguments.span()[i]);
-  launch_values(*plan.engine, *plan.kernel, arguments.span(), grid, threads);
+  const GraphRecording *recording = current_recording();
+  if (recording == nullptr) [[likely]] {
+    return launch_values(*plan.engine, plan.kernel, arguments.span(), owners, grid, threads);
+  }
+  std::vector<PyObject *> objects;
+  for (const LaunchSource &source : plan.sources) objects.push_back(owners.objects[source.parameter]);
+  recording->check_constants(owners.objects, objects, *plan.kernel);
+  launch_values(*plan.engine, plan.kernel, arguments.span(), {objects, owners.exported}, grid, threads);
 }
 
 }  // namespace helion_msl

@@ -28,7 +28,11 @@ struct LaunchPlan {
   std::vector<LaunchSource> sources;  // one for each argument of the kernel
 };
 
-// Checks the values of a call and launches. The GIL is held, and is released around long launches.
-void launch_plan(const LaunchPlan &plan, std::span<const ArgumentValue> values, Dimensions grid, Dimensions threads);
+struct ArgumentOwners;
+
+// Checks the values of a call and launches. `owners` has the object of each value. The GIL is held, and is released
+// around long launches.
+void launch_plan(const LaunchPlan &plan, std::span<const ArgumentValue> values, const ArgumentOwners &owners,
+                 Dimensions grid, Dimensions threads);
 
 }  // namespace helion_msl

@@ -5,6 +5,7 @@
 #include "dispatch_size.h"
 #include "engines.h"
 #include "errors.h"
+#include "graph_recording.h"
 #include "python_arguments.h"
 
 namespace nb = nanobind;
@@ -34,6 +35,16 @@ KernelCache::Kernel kernel_of_source(PyObject *source, PyObject *name, DeviceKin
   return kernel;
 }
 
+void launch_bound(Engine &engine, const CompiledKernel &kernel, std::span<const BoundArgument> arguments,
+                  Dimensions grid, Dimensions threads) {
+  if (engine.launch_is_long(kernel, grid, threads)) {
+    const nb::gil_scoped_release no_gil;
+    engine.launch(kernel, arguments, grid, threads);
+  } else {
+    engine.launch(kernel, arguments, grid, threads);
+  }
+}
+
 }  // namespace
 
 KernelCache &kernel_cache() {
@@ -49,18 +60,20 @@ KernelCache::Kernel find_kernel(const KernelKey &key, Engine &engine) {
   return cache.find_or_compile(key, engine);
 }
 
-void launch_values(Engine &engine, const CompiledKernel &kernel, std::span<const ArgumentValue> values, Dimensions grid,
+void launch_values(Engine &engine, const std::shared_ptr<const CompiledKernel> &kernel,
+                   std::span<const ArgumentValue> values, const ArgumentOwners &owners, Dimensions grid,
                    Dimensions threads) {
-  const KernelInfo &info = kernel.info();
+  const KernelInfo &info = kernel->info();
   check_dispatch_size(info, grid, threads);
   ArgumentArray<BoundArgument> bound(info.arguments.size());
   ArgumentArray<std::uint64_t> scalars(info.arguments.size());
   bind_arguments(info, engine.device(), values, bound.span(), scalars.span());
-  if (engine.launch_is_long(kernel, grid, threads)) {
-    const nb::gil_scoped_release no_gil;
-    engine.launch(kernel, bound.span(), grid, threads);
+  if (GraphRecording *recording = current_recording()) [[unlikely]] {
+    auto recorded = recording->describe(engine, *kernel, bound.span(), values, owners);
+    launch_bound(engine, *kernel, bound.span(), grid, threads);
+    recording->add(engine, kernel, std::move(recorded), owners, grid, threads);
   } else {
-    engine.launch(kernel, bound.span(), grid, threads);
+    launch_bound(engine, *kernel, bound.span(), grid, threads);
   }
 }
 
@@ -72,15 +85,15 @@ void launch_source(PyObject *source, PyObject *arguments, PyObject *grid, PyObje
   const DeviceKind device = of_tensors ? *of_tensors : default_device();
   Engine &engine = engine_for(device);
   const KernelCache::Kernel kernel = kernel_of_source(source, name, device, engine);
-  launch_values(engine, *kernel, values.values(), threadgroups, threads);
+  launch_values(engine, kernel, values.values(), {values.objects(), values.exported()}, threadgroups, threads);
 }
 
-void launch_kernel(Engine &engine, const CompiledKernel &kernel, PyObject *arguments, PyObject *grid,
-                   PyObject *block_dims) {
+void launch_kernel(Engine &engine, const std::shared_ptr<const CompiledKernel> &kernel, PyObject *arguments,
+                   PyObject *grid, PyObject *block_dims) {
   const Dimensions threadgroups = read_dimensions(grid, "grid");
   const Dimensions threads = read_dimensions(block_dims, "block_dims");
   PythonArguments values(arguments);
-  launch_values(engine, kernel, values.values(), threadgroups, threads);
+  launch_values(engine, kernel, values.values(), {values.objects(), values.exported()}, threadgroups, threads);
 }
 
 std::string_view text_of(PyObject *object, std::string_view parameter) {

@@ -21,6 +21,8 @@ class PythonArguments {
   ~PythonArguments();
 
   std::span<const ArgumentValue> values() { return values_.span(); }
+  std::span<PyObject *const> objects() { return references_.span(); }
+  const ExportedTensors &exported() const { return exported_; }
   // Where the tensors are; none without a tensor. Throws ArgumentError when they are in different places.
   std::optional<DeviceKind> device();
 

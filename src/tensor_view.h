@@ -20,6 +20,7 @@ class ExportedTensors {
   ~ExportedTensors();
 
   void keep(PyObject *capsule) { capsules_.push_back(capsule); }  // takes the reference over
+  const std::vector<PyObject *> &capsules() const { return capsules_; }
 
  private:
   std::vector<PyObject *> capsules_;

@@ -21,7 +21,7 @@ def _snippets(page: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/language.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/graphs.md", "docs/language.md"])
 def test_snippets_run(page: str, tmp_path: Path) -> None:
     if page == "README.md":
         pytest.importorskip("helion", reason="needs helion-msl[helion]")

@@ -4,7 +4,7 @@ The native part of helion_msl: compiles Metal Shading Language and launches kern
 
 from collections.abc import Callable, Mapping, Sequence
 import os
-from types import CellType
+from types import CellType, TracebackType
 from typing import Any, Literal
 
 
@@ -94,6 +94,59 @@ class Kernel:
     @property
     def static_threadgroup_memory(self) -> int:
         """Bytes of threadgroup memory that the kernel declares."""
+
+class Graph:
+    """
+    A sequence of launches that was recorded once, and is repeated by calling it: made by :func:`record`.
+
+    A call takes a value for each parameter, by position or by name; what is left out is as it was recorded.
+    """
+
+    def __call__(self, *values: object, **named_values: object) -> None:
+        """
+        Repeats the launches. The GPU is handed all of them at once.
+
+        Raises:
+            ArgumentError: a value does not fit the parameter; nothing has been launched.
+            LaunchError: the graph has not been recorded, or the call is in a recording.
+            KernelError: a kernel failed: those before it have run, those after it have not.
+        """
+
+    def __enter__(self) -> Graph:
+        """
+        Begins to record the launches that this thread makes.
+
+        Raises:
+            LaunchError: this thread is recording already, or the graph has been recorded.
+        """
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """
+        Ends the recording. A graph whose block is left by an exception cannot be called.
+
+        Raises:
+            ArgumentError: no launch uses one of the parameters.
+        """
+
+    def __getitem__(self, name: str) -> Any:
+        """
+        The tensor that a parameter is recorded with, or what stands in for its number in a launch.
+
+        Raises:
+            ArgumentError: there is no such parameter.
+        """
+
+    def __len__(self) -> int:
+        """Number of launches."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters, in the order in which calls take them."""
 
 class KernelDispatcher:
     """
@@ -378,6 +431,28 @@ def launch(msl: str, args: Sequence[object], grid: int | Sequence[int], block_di
         LaunchError: ``grid`` or ``block_dims`` cannot be dispatched.
         KernelError: the kernel failed; on the GPU, raised by a later :func:`synchronize`.
         EngineUnavailableError: there is no compiler or no GPU to run it.
+    """
+
+def record(**parameters: object) -> Graph:
+    """
+    Records launches, to repeat them with other tensors by one call.
+
+    The launches that this thread makes in the block run as usual, and are recorded::
+
+        with helion_msl.record(x=x, out=out) as graph:
+            scale[grid, block](x, scratch)
+            add[grid, block](scratch, x, out)
+        graph(x=x2, out=out2)
+
+    Args:
+        parameters: what calls may replace, by name. A tensor is recognized in a launch by its memory, views of it too. For
+            an ``int`` or a ``float`` launches are given ``graph["name"]``, which stands in for it.
+
+    Returns:
+        The graph, to be entered once, and called after that.
+
+    Raises:
+        ArgumentError: a value cannot be a parameter, or two tensors share memory.
     """
 
 def compile(msl: str, *, name: str | None = None, device: object = None, math_mode: Literal['safe', 'fast'] = 'safe', constants: Mapping[str | int, bool | int | float] | None = None) -> Kernel:
