@@ -31,13 +31,46 @@ class Elements:
         return self.tensor[index].item()
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self.tensor[index] = value
+        self.tensor[index] = value.tensor.item() if isinstance(value, ZeroDimensional) else value
 
     def __len__(self) -> int:
         return len(self.tensor)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.tensor, name)
+
+
+class ZeroDimensional(Elements):
+    """A tensor without dimensions: its name is its number wherever one is needed, and ``t[()]`` is, too."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.tensor.item() if index in ((), 0) else super().__getitem__(index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        super().__setitem__((), value)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _forward(name: str) -> Any:
+    def method(self: ZeroDimensional, *others: Any) -> Any:
+        numbers = [other.tensor.item() if isinstance(other, ZeroDimensional) else other for other in others]
+        found = getattr(self.tensor.item(), name)(*numbers)
+        if found is NotImplemented and numbers:
+            # An int leaves its float partner to do the work.
+            return getattr(float(self.tensor.item()), name)(*numbers)
+        return found
+
+    return method
+
+
+for _name in (
+    *("add", "sub", "mul", "truediv", "floordiv", "mod", "divmod", "pow", "lshift", "rshift", "and", "or", "xor"),
+    *("radd", "rsub", "rmul", "rtruediv", "rfloordiv", "rmod", "rdivmod", "rpow", "rlshift", "rrshift", "rand", "ror"),
+    *("rxor", "lt", "le", "gt", "ge", "eq", "ne", "neg", "pos", "abs", "invert", "round", "floor", "ceil", "trunc"),
+    *("bool", "int", "float", "index"),
+):
+    setattr(ZeroDimensional, f"__{_name}__", _forward(f"__{_name}__"))
 
 
 class _Thread:
@@ -119,7 +152,7 @@ def run(
         Exception: whatever the function raises.
     """
     function = getattr(function, "fn", function)
-    wrapped = [Elements(arg) if hasattr(arg, "__dlpack__") else arg for arg in args]
+    wrapped = [_elements(arg) if hasattr(arg, "__dlpack__") else arg for arg in args]
     groups, threads = _three(grid), _three(block_dims)
     together = _needs_threads(function)
     for z, y, x in itertools.product(*(range(count) for count in reversed(groups))):
@@ -130,6 +163,10 @@ def run(
         else:
             for call in calls:
                 call()
+
+
+def _elements(tensor: Any) -> Elements:
+    return Elements(tensor) if tensor.dim() else ZeroDimensional(tensor)
 
 
 def _call(

@@ -216,7 +216,7 @@ def _length(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
         raise parser.error(node, "len takes one tensor")
     value = parser.value(node.args[0])
     if isinstance(value, TupleValue):
-        return fold.integer(len(value.items))
+        return parser.after(value.items, fold.integer(len(value.items)))
     if isinstance(value, ir.ThreadgroupArrayReference):
         return fold.integer(value.type.shape[0])
     if isinstance(value, ir.TensorReference) and value.type.rank:
@@ -258,7 +258,7 @@ def _where(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
     test = parser.truth_of(bound["condition"], parser.as_number(bound["condition"]))
     body, orelse = parser.scalar(bound["x"]), parser.scalar(bound["y"])
     scalar = parser.joined(body, orelse)
-    if isinstance(test, ir.Constant):
+    if isinstance(test, ir.Constant) and not any(map(ir.is_ordered, (body, orelse))):
         return fold.convert(body if test.value else orelse, scalar)
     arms = (test, fold.convert(body, scalar), fold.convert(orelse, scalar))
     return parser.in_order(

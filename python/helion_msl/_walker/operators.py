@@ -186,8 +186,11 @@ def _power(left: ir.Expression, right: ir.Expression) -> ir.Expression:
     if fold.is_constant(right, 2) and ir.is_simple(left):
         squared = scalar if scalar_type(right).is_float else common_type(left, left)
         return fold.binary("*", fold.convert(left, squared), fold.convert(left, squared), squared)
-    if not scalar.is_float and fold.is_constant(right, 0, 1):
-        return fold.convert(left if fold.is_constant(right, 1) else fold.integer(1), scalar)
+    if not scalar.is_float and fold.is_constant(right, 1):
+        return fold.convert(left, scalar)
+    if not scalar.is_float and fold.is_constant(right, 0):
+        one = fold.convert(fold.integer(1), scalar)
+        return ir.Sequence(left, one, scalar) if ir.is_ordered(left) else one
     if scalar.is_float or (isinstance(right, ir.Constant) and right.value < 0):
         return ir.Call("metal::precise::pow", (fold.convert(left, FLOAT32), fold.convert(right, FLOAT32)), FLOAT32)
     if not ir.is_non_negative(right):

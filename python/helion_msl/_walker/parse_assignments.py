@@ -310,6 +310,8 @@ class AssignmentParser(ExpressionParser):
     def _before(self, node: ast.AST, item: Value, written: set[str]) -> Value:
         if isinstance(item, TupleValue):
             return TupleValue(tuple(self._before(node, part, written) for part in item.items))
+        if isinstance(item, ir.TensorReference) and not item.type.rank:
+            item = self.as_scalar(node, item)  # type: ignore[arg-type]
         if not values.is_expression(item) or isinstance(item.type, TensorType | ThreadgroupArrayType):
             return item
         is_fixed = not (ir.reads_memory(item) or ir.has_effect(item) or self._reads(item, written))
@@ -361,12 +363,16 @@ class AssignmentParser(ExpressionParser):
         if not isinstance(base, ir.TensorReference | ir.ThreadgroupArrayReference):
             raise self.error(node, f"{values.describe(base)} has no elements to assign", "store into a tensor")
         element = self.element(node.target, base)
+        value = self.scalar(node.value)
+        changes = ir.is_ordered(value)
         element.indices = tuple(
-            self._temporary(node, index) if ir.reads_memory(index) or ir.has_effect(index) else index
+            self._temporary(node, index)
+            if ir.reads_memory(index) or ir.has_effect(index) or (changes and not isinstance(index, ir.Constant))
+            else index
             for index in element.indices
         )
         old = fold.load(element, None, None)
-        number = self.binary(node, node.op, old, self.scalar(node.value))
+        number = self.binary(node, node.op, old, value)
         if isinstance(number.type, ScalarType) and number.type.is_float and not base.type.dtype.is_float:
             raise self.error(
                 node,

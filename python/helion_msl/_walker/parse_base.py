@@ -31,6 +31,17 @@ _PLAIN_OBJECTS = (ModuleType, FunctionType, BuiltinFunctionType, type, DType)
 MAXIMUM_BUFFERS = 31  # Metal Feature Set Tables, "maximum number of entries in the buffer argument table"
 
 
+def leaves_of(items: Sequence[Value]) -> list[ir.Expression]:
+    """Return the expressions among values, tuples taken apart."""
+    found: list[ir.Expression] = []
+    for item in items:
+        if isinstance(item, values.TupleValue):
+            found += leaves_of(item.items)
+        elif values.is_expression(item):
+            found.append(item)
+    return found
+
+
 def fields_of(value: ir.Expression) -> values.TupleValue:
     """Return the items of a tuple that a call returns; the value stands in each of them."""
     assert isinstance(value.type, TupleType)
@@ -280,6 +291,30 @@ class ParserBase:
             value = ir.Read(temporary, value.type)
         return fields_of(value)
 
+    def after(self, others: Sequence[Value], value: ir.Expression) -> ir.Expression:
+        """Return a value, evaluated after others of which only the effects count."""
+        for other in reversed(leaves_of(others)):
+            if ir.is_ordered(other):
+                value = ir.Sequence(other, value, value.type)
+        return value
+
+    def item_of(self, node: ast.AST, items: Sequence[Value], index: int) -> Value:
+        """Return one item of a tuple that is written out; the others are evaluated for their effects."""
+        before, following = leaves_of(items[:index]), leaves_of(items[index + 1 :])
+        if not any(map(ir.has_effect, (*before, *following))):
+            return items[index]
+        result = items[index]
+        if not values.is_number(result):
+            raise self.error(node, "other items of this tuple have an effect", "assign the tuple to a name first")
+        if any(map(ir.has_effect, following)):
+            temporary = ir.Variable("item", result.type, self.source.line(node), is_temporary=True)
+            before.append(ir.AssignExpression(temporary, result, result.type))
+            result = self.after(following, ir.Read(temporary, result.type))
+        for first in reversed(before):
+            if ir.has_effect(first):
+                result = ir.Sequence(first, result, result.type)
+        return result
+
     def in_order(
         self, node: ast.AST, parts: Sequence[ir.Expression | None], build: Callable[..., ir.Expression]
     ) -> ir.Expression:
@@ -319,7 +354,7 @@ class ParserBase:
         if isinstance(value, values.PythonObject):
             return ir.Constant(bool(value.value), BOOL)
         if isinstance(value, values.TupleValue):
-            return ir.Constant(bool(value.items), BOOL)
+            return self.after(value.items, ir.Constant(bool(value.items), BOOL))
         if not values.is_expression(value) or not isinstance(value.type, ScalarType):
             is_vector = values.is_expression(value) and isinstance(value.type, VectorType)
             remedy = "write ml.any(v) or ml.all(v)" if is_vector else "compare an element: `if x[i] != 0:`"

@@ -9,6 +9,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from . import fold, ir, operators, values, vectors
+from .parse_base import leaves_of
 from .parse_values import ValueParser
 from .types import BOOL, ScalarType, TupleType, join
 from .values import PythonObject, TupleValue
@@ -190,19 +191,37 @@ class ConditionParser(ValueParser):
         if not any(isinstance(side, PythonObject) for side in (left, right)):
             raise self.error(node, "`is` compares objects, and a kernel has numbers", "write `==` or `!=`")
         same = isinstance(left, PythonObject) and isinstance(right, PythonObject) and left.value is right.value
-        return ir.Constant(same is is_same, BOOL)
+        return self.after((left, right), ir.Constant(same is is_same, BOOL))
 
     def _membership(self, node: ast.AST, is_in: bool, left_node: ast.expr, left: Value, right: Value) -> ir.Expression:
         if not isinstance(right, TupleValue):
             raise self.error(node, "`in` needs a tuple written out", "write `x in (1, 2)`, or loop over the elements")
         if self._is_tuple(left):
             return self._tuple_membership(node, is_in, left_node, left, right)
-        first, again = self.kept(left_node, self.as_scalar(left_node, left))
+        items, number = list(right.items), self.as_scalar(left_node, left)
+        before: list[ir.Expression] = []
+        if any(map(ir.is_ordered, leaves_of(items))):
+            # Python evaluates all of them before it compares.
+            number, *items = [self._evaluated(left_node, item, before) for item in (number, *items)]  # type: ignore[assignment]
+        first, again = self.kept(left_node, number)
         result: ir.Expression = ir.Constant(False, BOOL)
-        for item in right.items:
+        for item in items:
             test = self.compared(node, ast.Eq(), left_node, first, left_node, item)
             result, first = fold.logical_or(result, test), again
-        return result if is_in else fold.logical_not(result)
+        result = result if is_in else fold.logical_not(result)
+        for each in reversed(before):
+            result = ir.Sequence(each, result, BOOL)
+        return result
+
+    def _evaluated(self, node: ast.expr, item: Value, before: list[ir.Expression]) -> Value:
+        """Return the value of an item that ``before`` computes, each leaf of a tuple by itself."""
+        if isinstance(item, TupleValue):
+            return TupleValue(tuple(self._evaluated(node, part, before) for part in item.items))
+        if not values.is_number(item) or isinstance(item, ir.Constant):
+            return item
+        temporary = ir.Variable("item", item.type, self.source.line(node), is_temporary=True)
+        before.append(ir.AssignExpression(temporary, item, item.type))
+        return ir.Read(temporary, item.type)
 
     def _tuple_membership(
         self, node: ast.AST, is_in: bool, left_node: ast.expr, left: Value, right: TupleValue
@@ -210,8 +229,11 @@ class ConditionParser(ValueParser):
         before: list[ir.Expression] = []
         items = left if isinstance(left, TupleValue) else self.items_of(left_node, left, before)  # type: ignore[arg-type]
         kept = TupleValue(tuple(self._compared_item(left_node, item, before) for item in items.items))
+        others = list(right.items)
+        if any(map(ir.is_ordered, leaves_of(others))):
+            kept, *others = [self._evaluated(left_node, item, before) for item in (kept, *others)]  # type: ignore[assignment]
         result: ir.Expression = ir.Constant(False, BOOL)
-        for item in right.items:
+        for item in others:
             result = fold.logical_or(result, self.compared(node, ast.Eq(), left_node, kept, left_node, item))
         result = result if is_in else fold.logical_not(result)
         for first in reversed(before):
@@ -237,10 +259,13 @@ class ConditionParser(ValueParser):
         if isinstance(body, TupleValue) and isinstance(orelse, TupleValue):
             if len(body.items) != len(orelse.items):
                 raise self.error(node, f"one of tuples of {len(body.items)} and of {len(orelse.items)} items", "")
-            if ir.has_effect(test):
-                raise self.error(node.test, "the condition of a tuple has an effect", "assign it to a name first")
-            pairs = zip(body.items, orelse.items, strict=True)
-            return TupleValue(tuple(self._chosen(node, test, first, second) for first, second in pairs))
+            # The first item that is computed keeps the condition for the others.
+            test, again = self.kept(node.test, test, "condition")
+            items: list[Value] = []
+            for first, second in zip(body.items, orelse.items, strict=True):
+                items.append(self._chosen(node, test, first, second))
+                test = again
+            return TupleValue(tuple(items))
         if vectors.is_vector(body) and vectors.is_vector(orelse) and body.type == orelse.type:  # type: ignore[union-attr]
             return ir.Conditional(test, body, orelse, body.type)  # type: ignore[arg-type,union-attr]
         left, right = self.as_scalar(node.body, body), self.as_scalar(node.orelse, orelse)

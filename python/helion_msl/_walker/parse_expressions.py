@@ -28,13 +28,15 @@ class ExpressionParser(ConditionParser):
         if isinstance(owner, ir.TensorReference | ir.ThreadgroupArrayReference):
             element = self.element(node, owner)
             return fold.load(element, None, None)
-        if values.is_expression(owner) and isinstance(owner.type, TupleType):
-            owner = fields_of(owner)
+        is_call = values.is_expression(owner) and isinstance(owner.type, TupleType)
+        if is_call:
+            owner = fields_of(owner)  # type: ignore[arg-type]
         if isinstance(owner, TupleValue):
             index = self.constant_integer(node.slice, "the index into a tuple")
             if not -len(owner.items) <= index < len(owner.items):
                 raise self.error(node, f"the tuple has {len(owner.items)} items, not item {index}")
-            return owner.items[index]
+            # Each field of a call's result is the call, so that no item's effect is lost.
+            return owner.items[index] if is_call else self.item_of(node, owner.items, index % len(owner.items))
         if values.is_expression(owner) and isinstance(owner.type, VectorType):
             return vectors.indexed(self, node, owner)
         if isinstance(owner, PythonObject) and isinstance(owner.value, Position):

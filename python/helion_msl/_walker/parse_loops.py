@@ -169,6 +169,11 @@ class LoopParser(AssignmentParser):
         self, node: ast.For, name: str, start: ir.Expression, stop: ir.Expression, step: ir.Expression
     ) -> None:
         changed = self.variables.survey.loops[id(node)].assigned
+        if any(map(ir.is_ordered, (stop, step))):
+            # Each bound keeps the value that it has before the next one is evaluated.
+            start, stop = (
+                bound if isinstance(bound, ir.Constant) else self._temporary(node, bound) for bound in (start, stop)
+            )
         stop, step = self._fixed(node, stop, changed), self._fixed(node, step, changed)
         counter_type = self._counter_type(start, stop, step)
         start, stop, step = (fold.convert(bound, counter_type) for bound in (start, stop, step))

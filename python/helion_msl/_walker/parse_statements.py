@@ -191,6 +191,8 @@ class StatementParser(LoopParser):
                 self.variables.assign_tuple(key, len(value.items), self.source.line(node))
                 items = [self._result(node, f"{key}.{index}", item) for index, item in enumerate(value.items)]
                 return ir.TupleExpression(tuple(items), TupleType(tuple(item.type for item in items)))
+            if isinstance(value, ir.TensorReference) and not value.type.rank:
+                value = self.as_scalar(node, value)  # type: ignore[arg-type]
             if not values.is_number(value):
                 raise self.error(
                     node, f"a function of a kernel cannot return {values.describe(value)}", "return numbers"

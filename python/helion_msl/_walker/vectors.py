@@ -357,6 +357,30 @@ def _store(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
         )
     if isinstance(element.base, ir.TensorReference):
         element.base.argument.is_written = True
+    if any(map(ir.is_ordered, (*element.indices, value))):
+        return _store_in_order(parser, node, element, value)
+    return _stored(parser, node, element, value)
+
+
+def _store_in_order(
+    parser: ExpressionParser, node: ast.Call, element: ir.Element, value: ir.Expression
+) -> ir.Expression:
+    """Return a store whose index is evaluated first: C++ evaluates the right side of an assignment before the left."""
+    before: list[ir.Expression] = []
+    reads: list[ir.Expression] = []
+    for part in (*element.indices, value):
+        temporary = ir.Variable("operand", part.type, parser.source.line(node), is_temporary=True)
+        before.append(ir.AssignExpression(temporary, part, part.type))
+        reads.append(ir.Read(temporary, part.type))
+    result = _stored(parser, node, ir.Element(element.base, tuple(reads[:-1])), reads[-1])
+    for first in reversed(before):
+        result = ir.Sequence(first, result, result.type)
+    return result
+
+
+def _stored(parser: ExpressionParser, node: ast.Call, element: ir.Element, value: ir.Expression) -> ir.Expression:
+    dtype = element.base.type.dtype
+    assert isinstance(value.type, VectorType)
     if dtype.name in _PACKED:
         return ir.VectorStore(element, convert(value, VectorType(dtype, value.type.size)))
     before, again = parser.kept(node, value, "vector")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..types import BOOL
+from ..types import BOOL, ScalarType
 from .nodes import (
     AddressOf,
     ArgumentRead,
@@ -163,7 +163,7 @@ def is_positive(node: Expression) -> bool:
         case Position():
             return node.kind in _COUNTS
         case Cast():
-            return is_positive(node.operand)
+            return is_positive(node.operand) and not _may_wrap(node)
         case Binary() if node.operator == "*":
             return is_positive(node.left) and is_positive(node.right)
         case Binary() if node.operator == "+":
@@ -171,6 +171,14 @@ def is_positive(node: Expression) -> bool:
             return any(map(is_positive, parts)) and all(map(is_non_negative, parts))
         case _:
             return False
+
+
+def _may_wrap(node: Cast) -> bool:
+    """Whether an integer may not fit the type that it is converted to."""
+    source, target = node.operand.type, node.type
+    if not isinstance(source, ScalarType) or not isinstance(target, ScalarType) or type(node.operand) is Constant:
+        return False
+    return not source.is_float and target.is_integer and source.maximum > target.maximum
 
 
 def is_non_negative(node: Expression) -> bool:
@@ -186,7 +194,9 @@ def is_non_negative(node: Expression) -> bool:
         case ArgumentRead():
             return node.is_non_negative or getattr(node.type, "kind", "") == "uint"
         case Cast():
-            return getattr(node.type, "is_integer", False) and is_non_negative(node.operand)
+            if getattr(node.type, "kind", "") == "uint":
+                return True
+            return getattr(node.type, "is_integer", False) and is_non_negative(node.operand) and not _may_wrap(node)
         case Binary() if node.operator in ("+", "*", "/", "%", ">>", "|"):
             return is_non_negative(node.left) and is_non_negative(node.right)
         case Binary() if node.operator == "&":

@@ -1,0 +1,158 @@
+"""Kernels that meant something else than in Python once: each stays here, as it was found or in fewer lines.
+
+Most were found by :mod:`generated_kernels`, the others by thinking of what it might find.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from helion_msl import language as ml
+from walker_comparison import check
+
+
+def bumped(x, index, value):
+    x[index] += value
+    return x[index]
+
+
+def counted(x):
+    x[0] += 1
+    return x[0], 5
+
+
+# ---- Effects of what is evaluated and not used ---------------------------------------------------------------------
+
+
+def other_items_of_a_subscripted_tuple(x, out):
+    out[0] = (bumped(x, 0, 1), bumped(x, 1, 2))[1]
+    out[1] = (bumped(x, 0, 3), bumped(x, 1, 4), x[0])[0]
+    out[2] = (x[0], bumped(x, 0, 5))[-2]
+    out[3] = counted(x)[1] + counted(x)[0] * 10
+
+
+def length_of_a_tuple(x, out):
+    out[0] = len((bumped(x, 0, 1), 2))
+
+
+def truth_of_a_tuple(x, out):
+    if (bumped(x, 0, 1), 2):  # noqa: F634
+        out[0] = 1
+
+
+def identity(x, out):
+    out[0] = 1 if bumped(x, 0, 1) is None else 2
+
+
+def power_of_zero(x, out):
+    out[0] = bumped(x, 0, 1) ** 0
+
+
+def decided_choice_of_both(x, out):
+    out[0] = ml.where(3 > 2, 5, bumped(x, 0, 1))
+    out[1] = ml.where(3 < 2, bumped(x, 0, 1), x[0])
+
+
+def members_of_a_tuple(x, out):
+    out[0] = x[0] in (x[0], bumped(x, 0, 1))
+    out[1] = bumped(x, 0, 1) not in (bumped(x, 0, 1), x[0])
+    out[2] = (x[0], 1) in ((x[0], 1), (bumped(x, 0, 1), 2))
+
+
+# ---- The order of effects ------------------------------------------------------------------------------------------
+
+
+def element_updated_at_a_name_that_the_value_changes(x, out):
+    k = 0
+    out[k] += (k := 2)
+    out[k] -= bumped(x, 0, k)
+
+
+def bounds_of_a_range(x, out):
+    for k in range(bumped(x, 0, 1), bumped(x, 0, 1) + 3, bumped(x, 0, -2)):
+        out[0] += k
+
+
+def bound_of_a_range_that_changes_another(out):
+    a, b = 1, 5
+    for k in range(a, b, (b := 2) - 1 + (a := 0)):
+        out[0] += k * 10 + b + a
+
+
+def vector_stored_where_the_value_moves(x, out):
+    ml.store_vector(out, bumped(x, 0, 1) - 2, ml.int2(bumped(x, 0, 1), x[0]))
+
+
+# ---- Refused without a reason --------------------------------------------------------------------------------------
+
+
+def tuple_chosen_by_a_chain(x, out):
+    p = (x[0], 1, 7) if x[1] < x[2] < 10 else (2, x[3], x[1])
+    out[0], out[1], out[2] = p
+    out[3] = ((x[0], 1) if x[1] < x[2] < 5 else (2, x[3]))[1]
+
+
+def tuple_chosen_by_an_effect(x, out):
+    (a, (b, c)) = (x[0], (1, x[0])) if bumped(x, 0, 1) > 1 else (2, (x[3], 4))
+    out[0], out[1], out[2] = a, b, c
+
+
+EFFECTS = [
+    other_items_of_a_subscripted_tuple,
+    length_of_a_tuple,
+    truth_of_a_tuple,
+    identity,
+    power_of_zero,
+    decided_choice_of_both,
+    members_of_a_tuple,
+    element_updated_at_a_name_that_the_value_changes,
+    bounds_of_a_range,
+    vector_stored_where_the_value_moves,
+    tuple_chosen_by_a_chain,
+    tuple_chosen_by_an_effect,
+]
+
+
+@pytest.mark.parametrize("function", EFFECTS)
+def test_effects(function) -> None:
+    check(function, torch.tensor([1, 7, 9, 4], dtype=torch.int32), torch.zeros(4, dtype=torch.int32))
+
+
+def test_bounds_of_a_range_keep_their_values() -> None:
+    check(bound_of_a_range_that_changes_another, torch.zeros(1, dtype=torch.int32))
+
+
+# ---- Values --------------------------------------------------------------------------------------------------------
+
+
+def narrowed(u8, u64, out):
+    i = ml.tid[0]
+    out[i, 0] = ml.int8(u8[i]) % 7
+    out[i, 1] = ml.int32(u64[i]) // 10
+    n = 5
+    n += ml.int16(u64[i])
+    out[i, 2] = n % 1009
+    count = 0
+    for k in range(0, 3, ml.int8(u8[i]) // 100 or 1):
+        count += k + 1
+    out[i, 3] = count
+
+
+def test_a_narrowed_number_is_not_known_to_be_positive() -> None:
+    u8 = torch.tensor([200, 255, 100, 128], dtype=torch.uint8)
+    u64 = torch.tensor([(1 << 32) - 9, (1 << 35) + 65535, 3, 1 << 31], dtype=torch.uint64)
+    check(narrowed, u8, u64, torch.zeros(4, 4, dtype=torch.int32), block_dims=4)
+
+
+def scaled(t, x, out):
+    out[0] = x[0] * t + t // 2 if t > x[1] else t - 1
+    out[1] = -t
+    out[2] = abs(t) % 3
+
+
+def test_a_tensor_without_dimensions_is_a_number_to_plain_python_too() -> None:
+    x = torch.tensor([3.0, 1.0])
+    for value in (2.5, -7.0, 0.0):
+        check(scaled, torch.tensor(value), x, torch.zeros(3))
+    check(scaled, torch.tensor(5, dtype=torch.int32), x, torch.zeros(3))
