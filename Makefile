@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := pyproject.toml CMakeLists.txt README.md constraints.txt \
   $(shell find src python -type f -not -path '*/__pycache__/*' 2>/dev/null)
 
-.PHONY: demo test bench lint types docs wheel format wall-compile wall-declarations wall-link wall-run wall-run-mistakes clean
+.PHONY: demo test generated-kernels bench lint types docs wheel format wall-compile wall-declarations wall-link wall-run wall-run-mistakes clean
 
 demo: $(INSTALLED)
 	$(BIN)/python examples/masked_copy.py
@@ -16,6 +16,12 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+# Kernels drawn at random, as Python and through MSL: make generated-kernels COUNT=20000 SEED=1
+COUNT ?= 2000
+SEED ?= 0
+generated-kernels: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python -m generated_kernels --count $(COUNT) --seed $(SEED) --optimization 0
 
 bench: $(INSTALLED)
 	$(BIN)/python -m benchmarks

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 from helion_msl import language as ml
 from helion_msl.walker import SCALAR_TYPES, TensorType, translate
@@ -234,6 +235,42 @@ def test_the_text_is_the_same_in_every_process() -> None:
     }
     assert len(texts) == 1
     assert "kernel void kernel_(" in texts.pop()
+
+
+MANY = """
+import sys
+from generated_kernels.execute import function_of
+from generated_kernels.kernels import kernel_of_seed
+from helion_msl import TranslationError, metal_jit
+for seed in range(40, 60):
+    kernel = kernel_of_seed(seed)
+    try:
+        sys.stdout.write(metal_jit(function_of(kernel)).msl(*kernel.arguments()))
+    except TranslationError as error:  # more buffers than Metal has
+        sys.stdout.write(str(error))
+"""
+
+
+def test_the_text_of_functions_tuples_and_vectors_is_the_same_in_every_process(tmp_path) -> None:
+    texts = []
+    for seed in ("3", "2026"):
+        finished = subprocess.run(
+            [sys.executable, "-c", MANY],
+            env=os.environ
+            | {
+                "PYTHONHASHSEED": seed,
+                "PYTHONPATH": str(Path(__file__).parent),
+                "HELION_MSL_CACHE_DIR": str(tmp_path / seed),
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        texts.append(finished.stdout)
+    assert texts[0] == texts[1]
+    assert "struct tuple_" in texts[0]
+    assert "float4(" in texts[0]
+    assert texts[0].count("static inline") > 10
 
 
 def test_the_argument_table_follows_the_buffers() -> None:
