@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 
+import numpy
 import pytest
 
 from helion_msl import TranslationError
@@ -29,7 +31,7 @@ MISTAKES = [
     ("v = {1: 2}  # error", "dict", "index a tensor"),
     ("v = {1, 2}  # error", "set", "compare with each value"),
     ("v = [j for j in range(3)]  # error", "list", "`for` loop"),
-    ("v = sum(j for j in range(3))  # error", "`sum` is not supported", "loop over a range"),
+    ("v = sum(j for j in range(3))  # error", "`sum` takes a tuple", "loop over a range"),
     ("f = lambda a: a + 1  # error", "lambda", "where it is used"),
     ("try:  # error\n    out[i] = 1\nexcept ValueError:\n    pass", "exceptions", "`if`"),
     ("raise ValueError('no')  # error", "exceptions", "error code"),
@@ -64,7 +66,25 @@ MISTAKES = [
     ("for v in PAIR[0]:  # error\n    pass", "runs over a range or a tuple", "range(n)"),
     ("a, b = 1, 2, 3  # error", "2 targets for 3 values", ""),
     ("a, b = x[i]  # error", "cannot be unpacked", "tuple on the right"),
-    ("a, *b = 1, 2  # error", "starred expression", "write the items out"),
+    ("a, b, *c = 1,  # error", "2 targets and more for 1 values", "fewer"),
+    ("v = 1, *x  # error", "is no tuple", "loop over a range"),
+    ("out[i] = helper(*x)  # error", "is no tuple", "loop over a range"),
+    ("out[i] = sorted((1, 2))  # error", "`sorted` is not supported", "loop over a range"),
+    ("out[i] = isinstance(x, int)  # error", "`isinstance` is not supported", "every type is known"),
+    ("out[i] = math.gcd(n, 4)  # error", "math.gcd is not supported", "on the host"),
+    ("out[i] = math.sqrt(-1)  # error", "cannot be computed", "other constants"),
+    ("for a, b in zip((1, 2), (3,), strict=True):  # error\n    pass", "different lengths: 2, 1", "fill them up"),
+    ("for v in ml.static_range(n):  # error\n    pass", "known at translation", "ml.constexpr"),
+    ("for v in ml.static_range(5000):  # error\n    pass", "5000 turns would be written out", "range"),
+    ("out[i] = ml.syncthreads()  # error", "has no `syncthreads`", "write ml.barrier()"),
+    ("out[i] = ml.program_id(0)  # error", "has no `program_id`", "ml.tgid[0]"),
+    ("s = ml.shared_array(4, ml.float32)  # error", "has no `shared_array`", "ml.threadgroup_array"),
+    ("v = ml.max(x[i], 0)  # error", "has no `max`", "Python's own `max`"),
+    ("v = x[i].to(ml.float16)  # error", "no attribute `to`", "ml.float16(x)"),
+    ("out[i] = NUMPY  # error", "a numpy.int64 outside the kernel", "int(N)"),
+    ("v = ...  # error", "`...` is no number", "write every index out"),
+    ("out[i] = b'ab'  # error", "no bytes", "uint8"),
+    ("out[i] = ml.cast(x[i], 3)  # error", "is no type", "ml.float16"),
     ("x.foo = 3  # error", "set attributes", "variable, an element"),
     ("out[i] = x.sum()  # error", "no `sum` in a kernel", "call torch on the host"),
     ("out[i] = x.size(1)  # error", "no dimension 1", ""),
@@ -144,7 +164,15 @@ def helper(value):
     return value
 
 
-NAMESPACE = {"ml": ml, "NUMBERS": [1, 2], "PAIR": (1, 2), "BOX": Box(), "float64": "float64"}
+NAMESPACE = {
+    "ml": ml,
+    "math": math,
+    "NUMPY": numpy.int64(3),
+    "NUMBERS": [1, 2],
+    "PAIR": (1, 2),
+    "BOX": Box(),
+    "float64": "float64",
+}
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from . import language_math
+from .language_integers import *  # noqa: F403
 from .language_math import *  # noqa: F403
 from .language_matmul import *  # noqa: F403
+from .language_random import *  # noqa: F403
 from .language_simdgroup_matrix import *  # noqa: F403
 from .language_vectors import *  # noqa: F403
 from .language_vectors import VectorDType
@@ -59,15 +61,33 @@ def _thread() -> Any:
 
 
 class Position:
-    """Three integers that say where a thread is, x first: ``ml.tid[0]``."""
+    """Three integers that say where a thread is: ``ml.tid[0]`` is ``ml.tid.x``, and ``x, y, z = ml.tid``."""
 
     def __init__(self, attribute: str, doc: str) -> None:
         self._attribute = attribute
         self.__doc__ = doc
 
+    def __repr__(self) -> str:
+        return f"ml.{self._attribute}"
+
     def __getitem__(self, axis: int) -> int:
         """Return one coordinate."""
         return int(getattr(_thread(), self._attribute)[axis])
+
+    @property
+    def x(self) -> int:
+        """The first coordinate."""
+        return self[0]
+
+    @property
+    def y(self) -> int:
+        """The second coordinate."""
+        return self[1]
+
+    @property
+    def z(self) -> int:
+        """The third coordinate."""
+        return self[2]
 
 
 tgid = Position("tgid", "Position of the threadgroup in the grid.")
@@ -75,6 +95,8 @@ tid = Position("tid", "Position of the thread in its threadgroup.")
 gid = Position("gid", "Position of the thread in the grid: ``tgid * threads_per_threadgroup + tid``.")
 threads_per_threadgroup = Position("threads_per_threadgroup", "Size of a threadgroup, in threads.")
 threadgroups_per_grid = Position("threadgroups_per_grid", "Size of the grid, in threadgroups.")
+
+threads_per_simdgroup = 32
 
 if TYPE_CHECKING:
     simd_lane: int
@@ -121,6 +143,13 @@ class DType:
         low_bits = int(value) & ((1 << bits) - 1)
         is_negative = self.format.islower() and low_bits >> (bits - 1)
         return low_bits - (1 << bits) if is_negative else low_bits
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same type, which a torch dtype may name too."""
+        return self is other or (type(other).__name__ == "dtype" and str(other) == f"torch.{self.name}")
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     def __repr__(self) -> str:
         return f"helion_msl.language.{'bool_' if self.name == 'bool' else self.name}"
@@ -191,6 +220,16 @@ float4 = VectorDType("float4", float32, 4)
 
 class constexpr:  # noqa: N801 - an annotation, like a builtin type
     """Annotates a parameter whose value becomes part of the kernel: ``BLOCK: ml.constexpr``."""
+
+
+def cast(x: float, dtype: DType) -> Any:
+    """Convert a number to a type: ``ml.cast(x, out.dtype)`` is ``out.dtype(x)``."""
+    return dtype(x)
+
+
+def static_range(start: int, stop: int | None = None, step: int = 1) -> range:
+    """Return the numbers of ``range``, for a loop that is written out: all bounds are constants."""
+    return range(start) if stop is None else range(start, stop, step)
 
 
 def bitcast(x: float, dtype: DType) -> Any:

@@ -42,6 +42,8 @@ __all__ = [
     "fmax",
     "fmin",
     "fmod",
+    "fract",
+    "hypot",
     "isfinite",
     "isinf",
     "isnan",
@@ -51,17 +53,21 @@ __all__ = [
     "log10",
     "maximum",
     "minimum",
+    "mix",
     "pow",
     "rint",
     "round_away",
     "rsqrt",
+    "saturate",
     "sigmoid",
     "sign",
     "signbit",
     "sin",
     "sinh",
     "sinpi",
+    "smoothstep",
     "sqrt",
+    "step",
     "tan",
     "tanh",
     "tanpi",
@@ -253,6 +259,37 @@ def fmod(x: float, y: float) -> float:
 def fma(x: float, y: float, z: float) -> float:
     """X * y + z, rounded once."""
     return x * y + z
+
+
+def hypot(x: float, y: float) -> float:
+    """Return the length of the vector (x, y), also where the squares would overflow."""
+    return math.hypot(x, y)
+
+
+def mix(x: float, y: float, t: float) -> float:
+    """Return ``x + (y - x) * t``: the number between x and y at t."""
+    return x + (y - x) * t
+
+
+def saturate(x: float) -> float:
+    """Return x, but 0 below 0 and 1 above 1; 0 for NaN."""
+    return min(max(x, 0.0), 1.0) if x == x else 0.0
+
+
+def step(edge: float, x: float) -> float:
+    """Return 0 where x is below the edge, else 1."""
+    return 0.0 if x < edge else 1.0
+
+
+def smoothstep(low: float, high: float, x: float) -> float:
+    """Return 0 up to ``low``, 1 from ``high`` on, and between them ``t * t * (3 - 2 * t)``; low < high."""
+    t = saturate((x - low) / (high - low))
+    return t * t * (3 - 2 * t)
+
+
+def fract(x: float) -> float:
+    """Return ``x - floor(x)``, which is below 1."""
+    return x - math.floor(x)
 
 
 def floor(x: float) -> float:

@@ -36,6 +36,12 @@ class Elements:
     def __len__(self) -> int:
         return len(self.tensor)
 
+    @property
+    def dtype(self) -> language.DType:
+        """The type of the elements, which may be called."""
+        name = str(self.tensor.dtype).removeprefix("torch.")
+        return getattr(language, "bool_" if name == "bool" else name)  # type: ignore[no-any-return]
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.tensor, name)
 

@@ -106,9 +106,39 @@ def translate(
         DivergenceWarning: only some threads of a threadgroup seem to reach a barrier.
     """
     source = _source(function)
+    try:
+        return _translated(
+            function,
+            source,
+            argument_types,
+            constants or {},
+            namespace,
+            block_dims,
+            dialect,
+            name,
+            line_directives,
+            logs_assertions,
+        )
+    except RecursionError:
+        cause = "an expression or a statement is nested too deeply"
+        raise source.error(source.definition, cause, "assign parts of it to names") from None
+
+
+def _translated(
+    function: Callable[..., object] | ast.FunctionDef | Source | str,
+    source: Source,
+    argument_types: Mapping[str, ArgumentType],
+    constants: Mapping[str, object],
+    namespace: Mapping[str, object] | None,
+    block_dims: tuple[int, int, int] | None,
+    dialect: Dialect | None,
+    name: str | None,
+    line_directives: bool,
+    logs_assertions: bool,
+) -> Translation:
     if namespace is None:
         namespace = namespace_of(function) if callable(function) else {}
-    parameters = _parameters(source, argument_types, constants or {})
+    parameters = _parameters(source, argument_types, constants)
     surveyed = survey(source.definition)
     is_helion = (dialect or _dialect_of_names(surveyed.names, namespace)) == "helion"
     if is_helion:

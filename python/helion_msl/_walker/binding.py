@@ -36,7 +36,7 @@ def scalar_type_of(value: Value) -> ScalarType | None:
 _SIGNATURES: dict[object, inspect.Signature] = {}
 _POSITIONAL = frozenset({inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD})
 # C functions whose signature Python does not tell; all their parameters are positional.
-_MATH_ARITY = {math.atan2: 2, math.pow: 2, math.fmod: 2, math.copysign: 2}
+_MATH_ARITY = {math.atan2: 2, math.hypot: 2, math.pow: 2, math.fmod: 2, math.copysign: 2}
 
 
 def is_constexpr(annotation: object) -> bool:

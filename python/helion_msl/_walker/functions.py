@@ -55,14 +55,26 @@ _PRECISE = [
     "tanpi",
     "fmod",
 ]
-_PRELUDE = ["erf", "erfc", "expm1", "log1p", "sigmoid"]
+_PRELUDE = ["erf", "erfc", "expm1", "hypot", "log1p", "sigmoid"]
 
 FUNCTIONS: dict[object, Function] = {
     **{getattr(language_math, name): Function(f"metal::precise::{name}") for name in _PRECISE},
     **{getattr(language_math, name): Function(f"helion_msl::{name}") for name in _PRELUDE},
     **{
         getattr(language_math, name): Function(f"metal::{name}", "float")
-        for name in ["ceil", "floor", "rint", "trunc", "fma", "copysign"]
+        for name in [
+            "ceil",
+            "floor",
+            "fract",
+            "rint",
+            "trunc",
+            "fma",
+            "copysign",
+            "mix",
+            "saturate",
+            "step",
+            "smoothstep",
+        ]
     },
     **{
         getattr(language_math, name): Function(f"metal::{name}", "float", BOOL)
@@ -99,7 +111,7 @@ FUNCTIONS: dict[object, Function] = {
             "tanh",
         ]
     },
-    **{getattr(math, name): Function(f"helion_msl::{name}") for name in ["erf", "erfc", "expm1", "log1p"]},
+    **{getattr(math, name): Function(f"helion_msl::{name}") for name in ["erf", "erfc", "expm1", "hypot", "log1p"]},
     **{getattr(math, name): Function(f"metal::{name}", "float", BOOL) for name in ["isnan", "isinf", "isfinite"]},
     math.fmod: Function("metal::fmod"),
     math.fabs: Function("metal::abs", "float"),

@@ -13,7 +13,20 @@ import math
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .. import language, language_math
-from . import atomics, fold, ir, matmul, operators, simdgroup_matrix, threads, values, vectors
+from . import (
+    atomics,
+    fold,
+    hints,
+    integers,
+    ir,
+    matmul,
+    operators,
+    sequences,
+    simdgroup_matrix,
+    threads,
+    values,
+    vectors,
+)
 from .binding import bind, scalar_type_of
 from .calls import call_function
 from .captured import is_translated
@@ -42,6 +55,9 @@ def call_object(parser: ExpressionParser, node: ast.Call, function: object) -> V
         handler = _HANDLERS.get(function)
     except TypeError:
         known = handler = None
+    folded = _folded_math(parser, node, function)
+    if folded is not None:
+        return folded
     if handler is not None:
         return handler(parser, node, {})
     if known is not None:
@@ -58,13 +74,13 @@ def _unknown_call(function: object) -> tuple[str, str]:
     name = getattr(function, "__name__", repr(function))
     module = getattr(function, "__module__", "") or ""
     if module == "math":
-        return f"math.{name} is not supported in a kernel", "the functions of helion_msl.language are"
+        return f"math.{name} is not supported in a kernel", "call it on the host, or write ml functions"
     if module.split(".")[0] in ("torch", "numpy"):
         return f"`{name}` of {module.split('.')[0]} works on whole tensors", "use ml or math functions on elements"
     if function is builtins.print:
         return "print returns nothing", "write it as a statement of its own"
     if getattr(builtins, name, None) is function:
-        return f"the builtin `{name}` is not supported in a kernel", "write a loop over a range"
+        return f"the builtin `{name}` is not supported in a kernel", hints.of_builtin(name)
     if hasattr(function, "fn") and hasattr(function, "launch"):
         return f"`{name}` is a kernel", "take @metal_jit off a function that kernels call"
     if inspect.ismethod(function):
@@ -97,6 +113,33 @@ def _cast(parser: ExpressionParser, node: ast.Call, target: ScalarType, is_pytho
         if constant is not None:
             return constant
     return fold.convert(number, target)
+
+
+def _cast_call(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
+    bound = bind(parser, node, language.cast)
+    named = parser.value(bound["dtype"])
+    call = ast.copy_location(ast.Call(node.func, [bound["x"]], []), node)
+    vector, scalar = vectors.vector_type_of(named), scalar_type_of(named)
+    if vector is not None:
+        return vectors.construct(parser, call, vector)
+    if scalar is None:
+        raise parser.error(bound["dtype"], f"{values.describe(named)} is no type", "write ml.cast(x, ml.float16)")
+    return _cast(parser, call, scalar, is_python=False)
+
+
+def _folded_math(parser: ExpressionParser, node: ast.Call, function: Any) -> Value | None:
+    """Return a function of Python's math of constants, as Python computes it; None for anything else."""
+    if getattr(function, "__module__", "") != "math" or node.keywords:
+        return None
+    found = [parser.value(argument) for argument in node.args if not isinstance(argument, ast.Starred)]
+    numbers = [value.value for value in found if isinstance(value, ir.Constant)]
+    if len(numbers) != len(node.args) or not numbers:
+        return None
+    try:
+        result = function(*numbers)
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
+        raise parser.error(node, f"this cannot be computed: {error}", "choose other constants") from None
+    return fold.weak_constant(result) if isinstance(result, bool | int | float) else None
 
 
 def call_tensor_method(parser: ExpressionParser, node: ast.Call, method: TensorMethod) -> Value:
@@ -138,9 +181,13 @@ def call_tensor_method(parser: ExpressionParser, node: ast.Call, method: TensorM
 def _minmax(parser: ExpressionParser, node: ast.Call, name: Literal["min", "max"]) -> ir.Expression:
     if node.keywords:
         raise parser.error(node, f"{name} takes no keywords in a kernel", "compare with `if`")
-    if len(node.args) < 2:
+    found = sequences.as_tuple(parser, parser.value(node.args[0])) if len(node.args) == 1 else None
+    if found is not None:
+        numbers = [parser.as_scalar(node.args[0], item) for item in found.items]
+    else:
+        numbers = [parser.scalar(argument) for argument in node.args] if len(node.args) > 1 else []
+    if not numbers:
         raise parser.error(node, f"{name} needs two numbers or more", f"write {name}(a, b), or loop over the elements")
-    numbers = [parser.scalar(argument) for argument in node.args]
     if all(isinstance(number, ir.Constant) and number.is_weak for number in numbers):
         constants = [number.value for number in numbers if isinstance(number, ir.Constant)]
         return fold.weak_constant(max(constants) if name == "max" else min(constants)) or numbers[0]
@@ -221,26 +268,10 @@ def _length(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
         return fold.integer(value.type.shape[0])
     if isinstance(value, ir.TensorReference) and value.type.rank:
         return parser.size_of(value, 0)
-    raise parser.error(node, f"{values.describe(value)} has no length")
-
-
-def _sequence(parser: ExpressionParser, node: ast.Call, function: object) -> Value:
-    """Return ``enumerate``, ``zip`` or ``reversed`` of tuples."""
-    sides: list[tuple[Value, ...]] = []
-    for argument in node.args:
-        value = parser.value(argument)
-        if not isinstance(value, TupleValue):
-            raise parser.error(
-                argument, f"{values.describe(value)} is no tuple", "loop over a range, and read elements"
-            )
-        sides.append(value.items)
-    if any(keyword.arg != "strict" for keyword in node.keywords) or (function is not zip and len(sides) != 1):
-        raise parser.error(node, f"{getattr(function, '__name__', '')} takes tuples only", "")
-    if function is reversed:
-        return TupleValue(sides[0][::-1])
-    if function is enumerate:
-        return TupleValue(tuple(TupleValue((fold.integer(index), item)) for index, item in enumerate(sides[0])))
-    return TupleValue(tuple(TupleValue(items) for items in zip(*sides, strict=False)))
+    sequence = sequences.as_tuple(parser, value)
+    if sequence is not None:
+        return fold.integer(len(sequence.items))
+    raise parser.error(node, f"{values.describe(value)} has no length", "take the length of a tensor or a tuple")
 
 
 def _logarithm(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
@@ -332,15 +363,15 @@ _HANDLERS: dict[Any, Handler] = {
     math.trunc: _rounded("metal::trunc"),
     math.log: _logarithm,
     divmod: _divmod,
-    enumerate: lambda parser, node, _: _sequence(parser, node, enumerate),
-    zip: lambda parser, node, _: _sequence(parser, node, zip),
-    reversed: lambda parser, node, _: _sequence(parser, node, reversed),
     pow: _pow,
     len: _length,
     language_math.where: _where,
     language_math.clamp: _clamp,
     language.bitcast: _bitcast,
     language.flat: _flat,
+    language.cast: _cast_call,
+    **integers.HANDLERS,
+    **sequences.HANDLERS,
     **threads.HANDLERS,
     **atomics.HANDLERS,
     **matmul.HANDLERS,

@@ -43,6 +43,8 @@ def _float_text(value: float, scalar: ScalarType) -> str:
             rounded = struct.unpack("f", struct.pack("f", value))[0]
         except OverflowError:
             return _float_text(float("inf") if value > 0 else float("-inf"), scalar)
+        if rounded == 0.0:
+            value = rounded
         digits = next(text for text in (f"{value:.{count}g}" for count in range(6, 10)) if _is_single(text, rounded))
         text = digits if any(mark in digits for mark in ".e") else digits + ".0"
         text += "f"

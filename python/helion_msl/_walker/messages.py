@@ -69,7 +69,7 @@ class _Parts:
         fits = kind in ("", "d", "x") if scalar.is_integer else kind in ("e", "f", "g")
         if found is None or not fits or (scalar.is_integer and found["precision"]):
             raise self._parser.error(
-                node, f"the format `{specification}` of a {scalar} cannot be printed", "write {x:5d}, {x:.3f}, {x:.3e}"
+                node, f"the format `{specification}` of {scalar} cannot be printed", "write {x:5d}, {x:.3f}, {x:.3e}"
             )
         width = found["flags"] + found["width"]
         if scalar.is_integer:

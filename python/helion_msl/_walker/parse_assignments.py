@@ -7,7 +7,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from . import fold, ir, operators, values, vectors
+from . import fold, ir, operators, sequences, values, vectors
 from .infer import TypeConflictError
 from .matmul import AccumulatorType
 from .parse_base import METHOD_NAMES, fields_of
@@ -104,6 +104,8 @@ class AssignmentParser(ExpressionParser):
             self._name_array(node, name, value)
             return
         value = self.unpacked(node, value)
+        if isinstance(value, PythonObject):
+            value = sequences.as_tuple(self, value) or value
         if isinstance(value, TupleValue):
             self._assign_tuple(node, name, value)
             return
@@ -227,10 +229,7 @@ class AssignmentParser(ExpressionParser):
         self._check_pin(node, name, value)
         if name in self.threadgroup_arrays:
             raise self.error(node, f"`{name}` is a threadgroup array, and cannot become a number", "use another name")
-        if isinstance(self.parameters.get(name), ir.TensorReference):
-            raise self.error(
-                node, f"`{name}` is a tensor, and cannot become a number", f"use another name, or store into {name}[i]"
-            )
+        self._refuse_tensor(node, name)
         try:
             variable, converted = self.variables.assign(name, value, self.source.line(node))
         except TypeConflictError as error:
@@ -238,6 +237,17 @@ class AssignmentParser(ExpressionParser):
         if self.assigned is not None:
             self.assigned.add(name)
         return variable, converted
+
+    def _refuse_tensor(self, node: ast.AST, name: str) -> None:
+        """Refuse to assign to the name of a tensor."""
+        tensor = self.parameters.get(name)
+        if isinstance(tensor, ir.TensorReference):
+            place = {0: "()", 1: "i"}.get(tensor.type.rank, "i, j")
+            raise self.error(
+                node,
+                f"`{name}` is a tensor, and cannot become a number",
+                f"use another name, or store into {name}[{place}]",
+            )
 
     def _check_pin(self, node: ast.AST, name: str, value: ir.Expression) -> None:
         pinned = self.variables.pinned_type(name)
@@ -267,6 +277,8 @@ class AssignmentParser(ExpressionParser):
         if not isinstance(base, ir.TensorReference | ir.ThreadgroupArrayReference):
             raise self.error(target, f"{values.describe(base)} has no elements to assign", "store into a tensor")
         number = self.as_scalar(target, value)
+        if isinstance(number, ir.Constant):
+            self._refuse_overflow(target, number, base.type.dtype)
         loses_fraction = operators.scalar_type(number).is_float and not base.type.dtype.is_float
         if loses_fraction and not (isinstance(number, ir.Constant) and float(number.value).is_integer()):
             raise self.error(
@@ -280,6 +292,15 @@ class AssignmentParser(ExpressionParser):
             number = self._temporary(target, number)
         self.store(target, element, number, None)
 
+    def _refuse_overflow(self, node: ast.AST, constant: ir.Constant, dtype: ScalarType) -> None:
+        """Refuse a constant that no element of the type holds; negative ones name the bits of unsigned types."""
+        lowest = dtype.minimum if dtype.kind != "uint" else -(dtype.maximum // 2) - 1
+        value = constant.value
+        if dtype.is_integer and constant.is_weak and value == value and not lowest <= value <= dtype.maximum:
+            raise self.error(
+                node, f"{value} does not fit elements of {dtype}", f"ml.{dtype}({value}) keeps the lowest bits of it"
+            )
+
     def store(self, node: ast.AST, element: ir.Element, value: ir.Expression, mask: ir.Expression | None) -> None:
         """Append a store, and note that the tensor is written."""
         if isinstance(element.base, ir.TensorReference):
@@ -289,14 +310,26 @@ class AssignmentParser(ExpressionParser):
         self.emit(ir.Store(element, fold.convert(value, element.base.type.dtype), mask, self.source.line(node)))
 
     def _unpack(self, target: ast.Tuple | ast.List, value: Value) -> None:
-        value = self.unpacked(target, value)
-        if not isinstance(value, TupleValue):
+        unpacked = sequences.as_tuple(self, self.unpacked(target, value))
+        if unpacked is None:
             raise self.error(target, f"{values.describe(value)} cannot be unpacked", "write a tuple on the right side")
-        if len(target.elts) != len(value.items):
-            raise self.error(target, f"{len(target.elts)} targets for {len(value.items)} values")
+        items = self._spread(target, unpacked.items)
         names = [{node.id for node in ast.walk(part) if isinstance(node, ast.Name)} for part in target.elts]
-        for element, item in zip(target.elts, self._at_once(target, value.items, names), strict=True):
-            self.assign_target(element, item)
+        for element, item in zip(target.elts, self._at_once(target, items, names), strict=True):
+            self.assign_target(element.value if isinstance(element, ast.Starred) else element, item)
+
+    def _spread(self, target: ast.Tuple | ast.List, items: tuple[Value, ...]) -> tuple[Value, ...]:
+        """Return one value for each target; a starred one takes a tuple of those that the others leave."""
+        starred = [index for index, part in enumerate(target.elts) if isinstance(part, ast.Starred)]
+        rest = len(items) - len(target.elts) + 1
+        if not starred:
+            if rest != 1:
+                raise self.error(target, f"{len(target.elts)} targets for {len(items)} values", "write one for each")
+            return items
+        if rest < 0:
+            raise self.error(target, f"{len(target.elts) - 1} targets and more for {len(items)} values", "write fewer")
+        first = starred[0]
+        return (*items[:first], TupleValue(items[first : first + rest]), *items[first + rest :])
 
     def _at_once(self, node: ast.AST, items: Sequence[Value], names: Sequence[set[str]]) -> list[Value]:
         """Return values that assigning ``names``, one set after each value, does not change."""
@@ -348,6 +381,7 @@ class AssignmentParser(ExpressionParser):
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
         """``target += value``."""
         if isinstance(node.target, ast.Name):
+            self._refuse_tensor(node.target, node.target.id)
             name = ast.Name(node.target.id, ast.Load())
             left = self.number(ast.copy_location(name, node.target))
             value = self.binary(node, node.op, left, self.number(node.value))
@@ -360,6 +394,10 @@ class AssignmentParser(ExpressionParser):
             return
         assert isinstance(node.target, ast.Subscript)
         base = self.value(node.target.value)
+        if vectors.is_vector(base):
+            part = ast.copy_location(ast.Subscript(node.target.value, node.target.slice, ast.Load()), node.target)
+            self._store(node.target, self.binary(node, node.op, self.number(part), self.number(node.value)))
+            return
         if not isinstance(base, ir.TensorReference | ir.ThreadgroupArrayReference):
             raise self.error(node, f"{values.describe(base)} has no elements to assign", "store into a tensor")
         element = self.element(node.target, base)

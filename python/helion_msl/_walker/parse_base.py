@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import numbers
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
@@ -214,14 +215,25 @@ class ParserBase:
                 raise self.error(node, f"the constant {value} does not fit 64 bits")
             return constant
         if isinstance(value, tuple):
-            return values.TupleValue(tuple(self.outer_value(node, item) for item in value))
-        if isinstance(value, list | dict | set):
+            # Without the node, by whose name the first number would be called.
+            return values.TupleValue(tuple(self._item(node, item) for item in value))
+        if isinstance(value, list | dict | set | frozenset):
             raise self.error(
                 node, f"a {type(value).__name__} outside the kernel cannot be read in it", "use a tuple of numbers"
+            )
+        if isinstance(value, numbers.Number):
+            name = f"{type(value).__module__.split('.')[0]}.{type(value).__name__}"
+            raise self.error(
+                node, f"a {name} outside the kernel cannot be read in it", "make it an int or a float: N = int(N)"
             )
         if hasattr(value, "__dlpack__"):
             raise self.error(node, "a tensor outside the kernel cannot be read in it", "pass it as an argument")
         return values.PythonObject(value)
+
+    def _item(self, node: ast.AST, value: object) -> Value:
+        """Return one item of a tuple around the function, which has no name to be called by."""
+        found = self.outer_value(node, value)
+        return ir.Constant(found.value, found.type) if isinstance(found, ir.Constant) else found
 
     # ---- Arguments that the launch adds ----------------------------------------------------------------------------
 

@@ -196,6 +196,9 @@ class ConditionParser(ValueParser):
     def _membership(self, node: ast.AST, is_in: bool, left_node: ast.expr, left: Value, right: Value) -> ir.Expression:
         if not isinstance(right, TupleValue):
             raise self.error(node, "`in` needs a tuple written out", "write `x in (1, 2)`, or loop over the elements")
+        if isinstance(left, PythonObject):
+            is_member = any(isinstance(item, PythonObject) and item == left for item in right.items)
+            return ir.Constant(is_member is is_in, BOOL)
         if self._is_tuple(left):
             return self._tuple_membership(node, is_in, left_node, left, right)
         items, number = list(right.items), self.as_scalar(left_node, left)

@@ -8,7 +8,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from ..language import Position
-from . import fold, intrinsics, ir, operators, values, vectors
+from . import fold, intrinsics, ir, operators, sequences, values, vectors
 from .parse_base import fields_of
 from .parse_conditions import ConditionParser
 from .threads import POSITIONS
@@ -32,6 +32,8 @@ class ExpressionParser(ConditionParser):
         if is_call:
             owner = fields_of(owner)  # type: ignore[arg-type]
         if isinstance(owner, TupleValue):
+            if isinstance(node.slice, ast.Slice):
+                return sequences.sliced(self, node.slice, owner)
             index = self.constant_integer(node.slice, "the index into a tuple")
             if not -len(owner.items) <= index < len(owner.items):
                 raise self.error(node, f"the tuple has {len(owner.items)} items, not item {index}")
@@ -43,7 +45,8 @@ class ExpressionParser(ConditionParser):
             return self.position(POSITIONS[id(owner.value)], self.axis(node))
         if isinstance(owner, PythonObject) and callable(owner.value):
             raise self.error(node, f"{values.describe(owner)} cannot be subscripted", "call it with parentheses")
-        raise self.error(node, f"{values.describe(owner)} cannot be subscripted")
+        remedy = f"call it: x.{owner.name}(0)" if isinstance(owner, TensorMethod) else "subscript a tensor or a tuple"
+        raise self.error(node, f"{values.describe(owner)} cannot be subscripted", remedy)
 
     def axis(self, node: ast.Subscript) -> int:
         """Return the axis that subscripts a position: 0, 1 or 2."""
@@ -125,8 +128,10 @@ class ExpressionParser(ConditionParser):
     def visit_Call(self, node: ast.Call) -> Value:
         """Return the value of a call: a method of a tensor, a type, or a function that has a meaning in a kernel."""
         function = self.value(node.func)
+        node = sequences.starred_arguments(self, node)
         if isinstance(function, TensorMethod):
             return intrinsics.call_tensor_method(self, node, function)
         if isinstance(function, PythonObject):
             return intrinsics.call_object(self, node, function.value)
-        raise self.error(node, f"{values.describe(function)} cannot be called")
+        remedy = "subscript it: x.shape[0]" if isinstance(function, TupleValue) else "call a function"
+        raise self.error(node, f"{values.describe(function)} cannot be called", remedy)

@@ -8,8 +8,9 @@ import ast
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from . import fold, ir, operators, values
+from . import fold, ir, operators, sequences, values
 from .parse_assignments import AssignmentParser
+from .sequences import MAXIMUM_TURNS
 from .types import BOOL, INT32, INT64, ScalarType, promote
 from .values import PythonObject, TupleValue
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .values import Value
-
-
-MAXIMUM_TURNS = 256  # of an unrolled loop
 
 
 @dataclass(slots=True)
@@ -54,7 +52,7 @@ class LoopParser(AssignmentParser):
 
     def visit_Break(self, node: ast.Break) -> None:
         """Leave the innermost loop."""
-        loop = self.loops[-1]
+        loop = self._innermost(node)
         loop.breaks.append(set(self.assigned) if self.assigned is not None else None)
         self.assigned = None
         if loop.is_unrolled and self._body is loop.body:
@@ -68,13 +66,18 @@ class LoopParser(AssignmentParser):
 
     def visit_Continue(self, node: ast.Continue) -> None:
         """Go on with the next round of the innermost loop."""
-        loop = self.loops[-1]
+        loop = self._innermost(node)
         loop.continues.append(set(self.assigned) if self.assigned is not None else None)
         self.assigned = None
         if loop.is_unrolled and self._body is loop.body:
             return
         self.emit(ir.Jump("continue", self.source.line(node)))
         loop.has_jump = True
+
+    def _innermost(self, node: ast.stmt) -> Loop:
+        if not self.loops:
+            raise self.error(node, "there is no loop around this", "end the thread with `return`")
+        return self.loops[-1]
 
     def visit_While(self, node: ast.While) -> None:
         """``while`` with an optional ``else``."""
@@ -133,8 +136,8 @@ class LoopParser(AssignmentParser):
                 raise self.error(node.target, "a loop counts in one variable", "write `for i in range(n)`")
             self._counted_loop(node, node.target.id, *bounds)
             return
-        items = self.value(node.iter)
-        if not isinstance(items, TupleValue):
+        items = sequences.as_tuple(self, self.value(node.iter))
+        if items is None:
             raise self.error(
                 node.iter, "a loop runs over a range or a tuple", "write `for i in range(n)` and read x[i]"
             )

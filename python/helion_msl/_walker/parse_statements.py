@@ -217,6 +217,8 @@ class StatementParser(LoopParser):
         if isinstance(node.value, ast.Call) and self.value(node.value.func) == PythonObject(print):
             self.emit(ir.Print(print_message(self, node.value), self.source.line(node)))
             return
+        if isinstance(node.value, ast.Constant) and node.value.value is Ellipsis:
+            return
         value = self.value(node.value)
         if isinstance(value, PythonObject) and (value.value is None or isinstance(value.value, str)):
             return

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import ast
+import enum
 from typing import TYPE_CHECKING, ClassVar
 
 from .. import language
-from . import fold, ir, operators, values, vectors
+from . import fold, hints, ir, operators, sequences, values, vectors
 from .parse_base import METHOD_NAMES, ParserBase
-from .threads import THREAD_VALUES
+from .threads import POSITIONS, THREAD_VALUES
 from .types import BOOL, FLOAT32, ScalarType, VectorType
 from .values import DottedName, PythonObject, TensorMethod, TupleValue
 
@@ -67,7 +68,10 @@ class ValueParser(ParserBase):
 
     def number(self, node: ast.expr) -> ir.Expression:
         """Return an expression that is a number or a vector."""
-        value = self.value(node)
+        return self.as_operand(node, self.value(node))
+
+    def as_operand(self, node: ast.expr, value: Value) -> ir.Expression:
+        """Return a value as a number or a vector."""
         return value if vectors.is_vector(value) else self.as_scalar(node, value)  # type: ignore[return-value]
 
     def as_scalar(self, node: ast.expr, value: Value) -> ir.Expression:
@@ -91,9 +95,15 @@ class ValueParser(ParserBase):
             )
         remedy = ""
         if isinstance(value, PythonObject) and isinstance(value.value, str):
-            remedy = "a kernel has no strings; pass a number"
-        elif isinstance(value, PythonObject) and callable(value.value):
+            remedy = "a kernel has no strings; pass a number, and write f-strings in print"
+        elif isinstance(value, PythonObject) and isinstance(value.value, language.Position):
+            remedy = f"take one coordinate: {value.value!r}[0]"
+        elif isinstance(value, TensorMethod) or (isinstance(value, PythonObject) and callable(value.value)):
             remedy = "call it"
+        elif isinstance(value, TupleValue):
+            remedy = "take an item of it, as in t[0]"
+        elif isinstance(value.type if values.is_expression(value) else None, VectorType):
+            remedy = "take a component, as in v.x"
         raise self.error(node, f"{values.describe(value)} is used where a number is needed", remedy)
 
     def integer(self, node: ast.expr, what: str) -> ir.Expression:
@@ -136,13 +146,17 @@ class ValueParser(ParserBase):
             if constant is None:
                 raise self.error(node, f"{value} does not fit 64 bits", "compute with a float")
             return constant
-        if isinstance(value, complex | bytes) or value is Ellipsis:
-            raise self.error(node, f"a kernel has no {type(value).__name__}", "")
+        if isinstance(value, complex):
+            raise self.error(node, "a kernel has no complex numbers", "keep the real and the imaginary part apart")
+        if isinstance(value, bytes):
+            raise self.error(node, "a kernel has no bytes", "pass them as a tensor of uint8")
+        if value is Ellipsis:
+            raise self.error(node, "`...` is no number", "write every index out")
         return PythonObject(value)
 
     def visit_Tuple(self, node: ast.Tuple) -> Value:
         """Return a tuple, which exists at translation only."""
-        return TupleValue(tuple(self.value(item) for item in node.elts))
+        return sequences.display(self, node)  # type: ignore[arg-type]
 
     def visit_Attribute(self, node: ast.Attribute) -> Value:
         """Return an attribute of a tensor, of a module or of another Python object."""
@@ -157,7 +171,18 @@ class ValueParser(ParserBase):
             return DottedName(f"{owner.path}.{node.attr}")
         if isinstance(owner, PythonObject):
             return self._object_attribute(node, owner.value)
-        raise self.error(node, f"{values.describe(owner)} has no attribute `{node.attr}` in a kernel")
+        if isinstance(owner, ir.Constant) and isinstance(node.value, ast.Attribute | ast.Name):
+            member = self.python_object(node.value)
+            if isinstance(member, enum.Enum) and node.attr in ("value", "name"):
+                return self.outer_value(node, getattr(member, node.attr))
+        remedy = hints.of_number(node.attr) if values.is_number(owner) else ""
+        raise self.error(node, f"{values.describe(owner)} has no attribute `{node.attr}` in a kernel", remedy)
+
+    def python_object(self, node: ast.expr) -> object:
+        """Return the object around the function that a dotted name stands for; None where it is none."""
+        if isinstance(node, ast.Name):
+            return None if node.id in self.variables.local_names else self.namespace.get(node.id)
+        return getattr(self.python_object(node.value), node.attr, None) if isinstance(node, ast.Attribute) else None
 
     def _tensor_attribute(self, node: ast.Attribute, tensor: ir.TensorReference) -> Value:
         name = node.attr
@@ -176,25 +201,18 @@ class ValueParser(ParserBase):
         )
 
     def _object_attribute(self, node: ast.Attribute, owner: object) -> Value:
+        if isinstance(owner, language.Position) and node.attr in ("x", "y", "z"):
+            return self.position(POSITIONS[id(owner)], "xyz".index(node.attr))
         if owner is language and node.attr in THREAD_VALUES:
             return self.position(THREAD_VALUES[node.attr], None)
         try:
             found = getattr(owner, node.attr)
         except AttributeError:
             name = getattr(owner, "__name__", repr(owner))
-            raise self.error(node, f"`{name}` has no `{node.attr}`", self._nearest(owner, node.attr)) from None
+            raise self.error(node, f"`{name}` has no `{node.attr}`", hints.of_attribute(owner, node.attr)) from None
         value = self.outer_value(node, found)
         # A number found by its path has no name of its own to print.
         return ir.Constant(value.value, value.type) if isinstance(value, ir.Constant) else value
-
-    @staticmethod
-    def _nearest(owner: object, name: str) -> str:
-        import difflib
-
-        if name in ("float64", "double"):
-            return "Metal has no 64-bit floats; use ml.float32"
-        close = difflib.get_close_matches(name, dir(owner), 1)
-        return f"did you mean `{close[0]}`?" if close else ""
 
     def position(self, kind: ir.PositionKind, axis: int | None) -> ir.Expression:
         """Return a coordinate of the thread; a constant where the size of the threadgroup decides it."""
@@ -219,7 +237,12 @@ class ValueParser(ParserBase):
 
     def visit_BinOp(self, node: ast.BinOp) -> Value:
         """Return an operator with two operands."""
-        return self.binary(node, node.op, self.number(node.left), self.number(node.right))
+        left, right = self.value(node.left), self.value(node.right)
+        if isinstance(left, TupleValue) or isinstance(right, TupleValue):
+            combined = sequences.combined(self, node, left, right)  # type: ignore[arg-type]
+            if combined is not None:
+                return combined
+        return self.binary(node, node.op, self.as_operand(node.left, left), self.as_operand(node.right, right))
 
     def binary(self, node: ast.AST, kind: ast.operator, left: ir.Expression, right: ir.Expression) -> ir.Expression:
         """Apply an operator to two numbers."""

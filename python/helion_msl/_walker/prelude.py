@@ -159,6 +159,43 @@ inline T sign(T x) {
 }
 
 _FUNCTIONS = {
+    "hypot": """
+// The length of (x, y) without squares that overflow.
+inline float hypot(float x, float y) {
+  float larger_side = metal::fmax(metal::abs(x), metal::abs(y));
+  if (larger_side == INFINITY || larger_side == 0.0f || x != x || y != y) {
+    return larger_side == INFINITY ? INFINITY : x + y;
+  }
+  float ratio = metal::fmin(metal::abs(x), metal::abs(y)) / larger_side;
+  return larger_side * metal::precise::sqrt(metal::fma(ratio, ratio, 1.0f));
+}""",
+    "philox": """
+// Philox 4x32-10 (Salmon et al., 2011): the key is the seed, the counter the offset.
+inline uint4 philox(long seed, long offset) {
+  uint4 words = uint4(as_type<uint2>(offset), 0u, 0u);
+  uint2 key = as_type<uint2>(seed);
+  for (int i = 0; i < 10; ++i) {
+    uint2 high = uint2(metal::mulhi(0xD2511F53u, words.x), metal::mulhi(0xCD9E8D57u, words.z));
+    words = uint4(high.y ^ words.y ^ key.x, 0xCD9E8D57u * words.z, high.x ^ words.w ^ key.y, 0xD2511F53u * words.x);
+    key += uint2(0x9E3779B9u, 0xBB67AE85u);
+  }
+  return words;
+}""",
+    "randint": """
+inline uint randint(long seed, long offset) {
+  return philox(seed, offset).x;
+}""",
+    "rand": """
+inline float rand(long seed, long offset) {
+  return float(philox(seed, offset).x >> 8) * 0x1p-24f;
+}""",
+    "randn": """
+// Box and Muller: the radius from one word, the angle from another.
+inline float randn(long seed, long offset) {
+  uint4 words = philox(seed, offset);
+  float radius = metal::precise::sqrt(-2.0f * metal::precise::log(float((words.x >> 8) + 1u) * 0x1p-24f));
+  return radius * metal::precise::cospi(float(words.y >> 8) * 0x1p-23f);
+}""",
     "sigmoid": """
 inline float sigmoid(float x) {
   return 1.0f / (1.0f + metal::precise::exp(-x));

@@ -88,6 +88,13 @@ def source_of_text(text: str, filename: str | None = None, first_line: int = 1) 
             column=error.offset or 1,
             source_line=(error.text or "").rstrip("\n"),
         ) from None
+    except (RecursionError, MemoryError):
+        raise TranslationError(
+            "an expression or a statement is nested too deeply",
+            "assign parts of it to names",
+            filename=filename or "<string>",
+            line=first_line,
+        ) from None
     body = parsed.body
     if is_nested:
         ast.increment_lineno(parsed, -1)

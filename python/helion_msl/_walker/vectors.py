@@ -11,11 +11,11 @@ import builtins
 from typing import TYPE_CHECKING, Any
 
 from .. import language_vectors
-from . import fold, ir, operators, values
+from . import fold, ir, operators, sequences, values
 from .binding import bind
 from .functions import Function, apply
 from .types import BOOL, BY_NAME, FLOAT32, ScalarType, TensorType, VectorType
-from .values import PythonObject
+from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
     import ast
@@ -263,6 +263,8 @@ def _quantifier(function: object, msl: str) -> Handler:
         if len(node.args) != 1 or node.keywords:
             raise parser.error(node, f"{getattr(function, '__name__', '')} takes one vector")
         vector = parser.value(node.args[0])
+        if isinstance(vector, TupleValue):
+            return sequences.quantified(parser, node, vector.items, msl == "all")
         if not values.is_expression(vector) or not isinstance(vector.type, VectorType):
             raise parser.error(
                 node.args[0], f"{values.describe(vector)} is no vector", "combine conditions with `and` and `or`"
