@@ -15,7 +15,7 @@ typedef unsigned int helion_host_u32;
 typedef unsigned long long helion_host_u64;
 
 // Changes whenever a layout below changes; a library with another number is not loaded.
-#define HELION_HOST_ABI_VERSION 7u
+#define HELION_HOST_ABI_VERSION 8u
 
 // Lanes of a simdgroup on every Apple GPU (Metal Feature Set Tables, "SIMD-group width").
 #define HELION_HOST_SIMD_WIDTH 32u
@@ -137,6 +137,35 @@ typedef void (*helion_host_combine)(void *const *operands, helion_host_u32 activ
 // Waits until the active set of this call is known (every lane of the simdgroup that has not finished waits
 // somewhere), runs `combine` once for all of the set, and returns in every one of its lanes.
 HELION_HOST_EXPORT void helion_host_simd_collective(void *operand, helion_host_combine combine);
+
+// What the engine has ready to combine with, for operands of 32 bits (src/host_collectives.cpp): compiling it would
+// take most of the time that a small kernel with one of them takes.
+#define HELION_HOST_READY(name)                                                                                        \
+  HELION_HOST_EXTERN_C __attribute__((visibility("default"))) void name(void *const *operands, helion_host_u32 active, \
+                                                                        helion_host_u32 lanes)
+HELION_HOST_READY(helion_host_sum_float32);
+HELION_HOST_READY(helion_host_product_float32);
+HELION_HOST_READY(helion_host_maximum_float32);
+HELION_HOST_READY(helion_host_minimum_float32);
+HELION_HOST_READY(helion_host_sum_uint32);
+HELION_HOST_READY(helion_host_product_uint32);
+HELION_HOST_READY(helion_host_and_uint32);
+HELION_HOST_READY(helion_host_or_uint32);
+HELION_HOST_READY(helion_host_xor_uint32);
+HELION_HOST_READY(helion_host_maximum_uint32);
+HELION_HOST_READY(helion_host_minimum_uint32);
+HELION_HOST_READY(helion_host_maximum_int32);
+HELION_HOST_READY(helion_host_minimum_int32);
+HELION_HOST_READY(helion_host_shuffle_index_32);
+HELION_HOST_READY(helion_host_shuffle_up_32);
+HELION_HOST_READY(helion_host_shuffle_down_32);
+HELION_HOST_READY(helion_host_shuffle_xor_32);
+HELION_HOST_READY(helion_host_shuffle_rotate_up_32);
+HELION_HOST_READY(helion_host_shuffle_rotate_down_32);
+HELION_HOST_READY(helion_host_broadcast_first_32);
+HELION_HOST_READY(helion_host_ballot);
+HELION_HOST_READY(helion_host_wait_only);
+
 // What no wait changes for a thread.
 #define HELION_HOST_EXPORT_CONSTANT HELION_HOST_EXTERN_C __attribute__((visibility("default"), const))
 // The lane of the simdgroup that calls.

@@ -57,11 +57,17 @@ HELION_MSL_FUNC uint32 lane_index() {
   return helion_host_lane_index();
 }
 
-inline void do_nothing(lanes<uint32>) {}
+// The same with what the engine has ready.
+template <class Operand>
+HELION_MSL_FUNC void ready_collective(Operand &operand, helion_host_combine combine) {
+  HELION_HOST_ONE_CALL_SITE();
+  helion_host_simd_collective(&operand, combine);
+}
+
 // Returns when all active lanes have come here.
 HELION_MSL_FUNC void wait_for_active_lanes() {
   uint32 nothing;
-  collective<do_nothing>(nothing);
+  ready_collective(nothing, helion_host_wait_only);
 }
 
 // ---- Reductions over the whole active set or over each quad -------------------------------------------------------
@@ -106,6 +112,29 @@ HELION_MSL_FUNC T reduce(T value) {
   collective<reduce_lanes<group, operation, T>>(value);
   return value;
 }
+
+// What the engine has ready for a reduction over a simdgroup, by type; null: nothing.
+struct ready_reduction {
+  helion_host_combine of_float;
+  helion_host_combine of_int;
+  helion_host_combine of_uint;
+
+  template <class T>
+  constexpr helion_host_combine find() const {
+    return __is_same(T, float) ? of_float : __is_same(T, int) ? of_int : __is_same(T, uint) ? of_uint : nullptr;
+  }
+};
+inline constexpr ready_reduction ready_lane_sum{helion_host_sum_float32, helion_host_sum_uint32,
+                                                helion_host_sum_uint32};
+inline constexpr ready_reduction ready_lane_product{helion_host_product_float32, helion_host_product_uint32,
+                                                    helion_host_product_uint32};
+inline constexpr ready_reduction ready_lane_maximum{helion_host_maximum_float32, helion_host_maximum_int32,
+                                                    helion_host_maximum_uint32};
+inline constexpr ready_reduction ready_lane_minimum{helion_host_minimum_float32, helion_host_minimum_int32,
+                                                    helion_host_minimum_uint32};
+inline constexpr ready_reduction ready_lane_and{nullptr, helion_host_and_uint32, helion_host_and_uint32};
+inline constexpr ready_reduction ready_lane_or{nullptr, helion_host_or_uint32, helion_host_or_uint32};
+inline constexpr ready_reduction ready_lane_xor{nullptr, helion_host_xor_uint32, helion_host_xor_uint32};
 
 template <uint32 group, auto operation, class T>
 void inclusive_scan_lanes(lanes<T> all) {
@@ -192,11 +221,25 @@ void relative_shuffle_lanes(lanes<shuffle_operand<T>> all) {
     all[lane].result = source <= last && all.has(base + source) ? all[base + source].value : poison<T>();
   }
 }
+template <class T>
+inline constexpr bool has_32_bits = __is_same(T, float) || __is_same(T, int) || __is_same(T, uint);
+
+// In the order of shuffle_kind.
+inline constexpr helion_host_combine ready_shuffles[] = {
+    helion_host_shuffle_index_32, helion_host_shuffle_up_32,        helion_host_shuffle_down_32,
+    helion_host_shuffle_xor_32,   helion_host_shuffle_rotate_up_32, helion_host_shuffle_rotate_down_32};
+
 template <uint32 group, shuffle_kind kind, class T>
 HELION_MSL_FUNC T shuffle(T value, uint32 amount) {
-  shuffle_operand<T> operand{value, value, amount};
-  collective<relative_shuffle_lanes<group, kind, T>>(operand);
-  return operand.result;
+  if constexpr (group == simd_width && has_32_bits<T>) {
+    shuffle_operand<T> operand{value, poison<T>(), amount};
+    ready_collective(operand, ready_shuffles[static_cast<int>(kind)]);
+    return operand.result;
+  } else {
+    shuffle_operand<T> operand{value, value, amount};
+    collective<relative_shuffle_lanes<group, kind, T>>(operand);
+    return operand.result;
+  }
 }
 
 template <class T>
@@ -249,34 +292,26 @@ void broadcast_first_lanes(lanes<T> all) {
 }
 template <uint32 group, class T>
 HELION_MSL_FUNC T broadcast_first(T value) {
-  collective<broadcast_first_lanes<group, T>>(value);
+  if constexpr (group == simd_width && has_32_bits<T>) {
+    ready_collective(value, helion_host_broadcast_first_32);
+  } else {
+    collective<broadcast_first_lanes<group, T>>(value);
+  }
   return value;
 }
 
 // ---- Votes --------------------------------------------------------------------------------------------------------
 
 // Goes in with the vote of one lane, comes out with all votes and the lanes that voted, and which of them this is.
+// The engine has the same struct (src/host_collectives.cpp).
 struct ballot_operand {
   uint32 votes;
   uint32 active;
   uint32 lane;
 };
-inline void ballot_lanes(lanes<ballot_operand> all) {
-  uint32 votes = 0;
-  for (uint32 lane = 0; lane < simd_width; ++lane) {
-    if (all.has(lane) && all[lane].votes != 0) {
-      votes |= 1u << lane;
-    }
-  }
-  for (uint32 lane = 0; lane < simd_width; ++lane) {
-    if (all.has(lane)) {
-      all[lane] = {votes, all.active, lane};
-    }
-  }
-}
 HELION_MSL_FUNC ballot_operand ballot(bool vote) {
   ballot_operand operand{vote ? 1u : 0u, 0, 0};
-  collective<ballot_lanes>(operand);
+  ready_collective(operand, helion_host_ballot);
   return operand;
 }
 

@@ -52,10 +52,16 @@ HELION_MSL_FUNC bool simd_is_helper_thread() {
 
 // ---- Reductions and prefix operations -----------------------------------------------------------------------------
 
-#define HELION_MSL_SIMD_REDUCTION(name, operation)                   \
-  template <class T>                                                 \
-  HELION_MSL_FUNC T name(T data) {                                   \
-    return helion_host::reduce<32, helion_host::operation<T>>(data); \
+#define HELION_MSL_SIMD_REDUCTION(name, operation)                                  \
+  template <class T>                                                                \
+  HELION_MSL_FUNC T name(T data) {                                                  \
+    constexpr helion_host_combine ready = helion_host::ready_##operation.find<T>(); \
+    if constexpr (ready != nullptr) {                                               \
+      helion_host::ready_collective(data, ready);                                   \
+      return data;                                                                  \
+    } else {                                                                        \
+      return helion_host::reduce<32, helion_host::operation<T>>(data);              \
+    }                                                                               \
   }
 HELION_MSL_SIMD_REDUCTION(simd_sum, lane_sum)
 HELION_MSL_SIMD_REDUCTION(simd_product, lane_product)
