@@ -23,14 +23,19 @@ SEED ?= 0
 generated-kernels: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python -m generated_kernels --count $(COUNT) --seed $(SEED) --optimization 0
 
-bench: $(INSTALLED)
-	$(BIN)/python -m benchmarks
+# BENCH takes names of benchmarks and options: make bench BENCH="throughput --quick"
+bench: $(VENV)/.bench-tools
+	$(BIN)/python -m benchmarks $(BENCH)
 
 $(VENV)/bin/python:
 	scripts/prepare_environment.sh "$(PYTHON)" "$(VENV)"
 
 $(INSTALLED): $(SOURCES) | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt ".[helion,test]"
+	touch $@
+
+$(VENV)/.bench-tools: pyproject.toml | $(INSTALLED)
+	$(BIN)/python -m pip install --quiet -c constraints.txt "matplotlib>=3.8" "numpy>=1.26"
 	touch $@
 
 $(VENV)/.tools: pyproject.toml | $(INSTALLED)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import torch
 
 import helion_msl
-from benchmarks.measure import Comparison, Timing, compare
+from benchmarks.measure import Comparison, Timing, compare, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -156,7 +156,7 @@ def _run_new_process(directory: Path, name: str, device: str) -> float:
 
 
 def _in_new_processes(device: str) -> Comparison:
-    rounds = 3
+    rounds = scaled(3, 1)
     samples: dict[str, list[float]] = {}
     for _ in range(rounds):
         with own_cache() as cache:
@@ -171,7 +171,8 @@ def _in_new_processes(device: str) -> Comparison:
     return Comparison("the same in a new process, after its imports", "saxpy, from disk", timings)
 
 
-def _together(device: str, count: int = 20) -> Comparison:
+def _together(device: str) -> Comparison:
+    count = scaled(20, 2)
     text = textwrap.dedent("""
         kernel void f(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) {{
           x[i] = metal::exp(x[i]) * {number}.0f;

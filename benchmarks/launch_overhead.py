@@ -81,11 +81,13 @@ def helion_launchers(device: str) -> dict[str, Callable[[], object]]:
 
 
 def helion_calls(device: str) -> dict[str, Callable[[], object]]:
-    """A user's whole call of a Helion kernel, with our dispatch cache and through Helion's own dispatch."""
-    helion_msl.register_helion_backend()
+    """A user's whole call of a Helion kernel: ours, through Helion's own dispatch, and with Helion's own backend."""
     from benchmarks.helion_add import add
+    from benchmarks.helions_backend import own_kernel
 
     x, y = (torch.zeros(1024, device=device) for _ in range(2))
+    own = own_kernel(add, x, y)
+    helion_msl.register_helion_backend()
     add(x, y)
     host_function = add.bind((x, y))._run
     helions_own = type(add).__call__.__wrapped__
@@ -94,6 +96,7 @@ def helion_calls(device: str) -> dict[str, Callable[[], object]]:
         "generated host function": lambda: host_function(x, y),
         "add(x, y)": lambda: add(x, y),
         "add(x, y) by Helion's dispatch": lambda: helions_own(add, x, y),
+        "add(x, y) by Helion's own backend, GPU call stubbed": lambda: helions_own(own, x, y),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 import helion_msl
-from benchmarks.measure import Comparison, compare
+from benchmarks.measure import Comparison, compare, scaled
 from helion_msl import _C
 
 SIZE = 512
@@ -37,19 +37,20 @@ kernel void matmul(device const float *a [[buffer(0)]], device const float *b [[
 
 def run(device: str) -> list[Comparison]:
     """Compare with ``torch.mm``."""
-    a, b = (torch.randn(SIZE, SIZE, device=device) for _ in range(2))
+    size = scaled(SIZE, 64)
+    a, b = (torch.randn(size, size, device=device) for _ in range(2))
     c = torch.empty_like(a)
     kernel = _C.compile(KERNEL, device=device)
 
     def launch() -> None:
-        kernel([a, b, c, SIZE], (SIZE // TILE, SIZE // TILE), (32,))
+        kernel([a, b, c, size], (size // TILE, size // TILE), (32,))
         helion_msl.synchronize(device)
 
     launch()
     torch.testing.assert_close(c, a @ b, rtol=1e-4, atol=1e-3)
     return [
         compare(
-            f"product of two {SIZE} x {SIZE} matrices",
+            f"product of two {size} x {size} matrices",
             {"kernel with simdgroup_matrix": launch, "torch.mm": lambda: torch.mm(a, b, out=c)},
             yardstick="torch.mm",
             rounds=9,

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import platform
 import statistics
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
+
+QUICK = "HELION_MSL_BENCH_QUICK"
+
+# What could not be measured, a line each.
+notes: list[str] = []
+
+
+def is_quick() -> bool:
+    """Whether this run only tries whether the benchmarks work; the processes that they start know it too."""
+    return os.environ.get(QUICK) == "1"
+
+
+def scaled(full: int, quick: int) -> int:
+    """A size: the second one in a quick run."""
+    return quick if is_quick() else full
+
+
+def note(line: str) -> None:
+    """Say, here and in the JSON, what is missing from the results."""
+    if line not in notes:
+        print(f"  ({line})")
+        notes.append(line)
 
 
 @dataclass(frozen=True)
@@ -36,17 +56,26 @@ class Comparison:
     timings: dict[str, Timing]
     traffic: dict[str, int] = field(default_factory=dict)
 
+    def spread(self) -> float:
+        """How far rounds of one candidate differ: the largest median, in times of its minimum."""
+        return max(timing.median / timing.minimum for timing in self.timings.values())
+
     def ratio(self, name: str) -> float:
         """How many times as long as the yardstick ``name`` takes, by the medians."""
         return self.timings[name].median / self.timings[self.yardstick].median
 
+    def least_ratio(self, name: str) -> float:
+        """The same by the minima, which a busy machine disturbs less."""
+        return self.timings[name].minimum / self.timings[self.yardstick].minimum
+
     def table(self) -> str:
         """The comparison as text, one candidate a line."""
         width = max(len(name) for name in self.timings)
-        heading = f"  {'':{width}}  {'minimum':>12}  {'median':>12}  {'ratio':>7}"
+        heading = f"  {'':{width}}  {'minimum':>12}  {'median':>12}  {'of minima':>9}  {'of medians':>10}"
         lines = [self.title, f"{heading}  {'best GB/s':>9}" if self.traffic else heading]
         for name, timing in self.timings.items():
-            line = f"  {name:{width}}  {_duration(timing.minimum)}  {_duration(timing.median)}  {self.ratio(name):7.2f}"
+            line = f"  {name:{width}}  {duration(timing.minimum)}  {duration(timing.median)}"
+            line += f"  {self.least_ratio(name):9.2f}  {self.ratio(name):10.2f}"
             if name in self.traffic:
                 line += f"  {self.traffic[name] / timing.minimum / 1e9:9.1f}"
             lines.append(line)
@@ -76,6 +105,8 @@ def compare(
         before_round: runs before each round, outside the timed part.
         traffic: bytes that one call of a candidate reads and writes.
     """
+    if is_quick():
+        calls, rounds = min(calls, 2), 1
     samples: dict[str, list[float]] = {name: [] for name in candidates}
     collecting = gc.isenabled()
     gc.disable()
@@ -113,14 +144,7 @@ def machine() -> dict[str, object]:
     }
 
 
-def write_json(path: Path, comparisons: list[Comparison]) -> None:
-    """Write the machine and all comparisons, seconds a call, to ``path``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    document = {"machine": machine(), "comparisons": [asdict(comparison) for comparison in comparisons]}
-    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-
-
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if seconds >= scale:
             return f"{seconds / scale:9.2f} {unit:>2}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 import helion_msl
-from benchmarks.measure import Comparison, compare
+from benchmarks.measure import Comparison, compare, scaled
 from helion_msl import _C
 
 if TYPE_CHECKING:
@@ -51,12 +51,13 @@ kernel void row_softmax(device const float *x [[buffer(0)]], device float *out [
 
 def run(device: str) -> list[Comparison]:
     """Compare with ``torch.softmax``, and with Numba where it is installed."""
-    x = torch.randn(ROWS, COLUMNS, device=device)
+    rows = scaled(ROWS, 8)
+    x = torch.randn(rows, COLUMNS, device=device)
     out = torch.empty_like(x)
     kernel = _C.compile(KERNEL, device=device)
 
     def launch() -> None:
-        kernel([x, out, COLUMNS], (ROWS,), (THREADS,))
+        kernel([x, out, COLUMNS], (rows,), (THREADS,))
         helion_msl.synchronize(device)
 
     launch()
@@ -64,7 +65,7 @@ def run(device: str) -> list[Comparison]:
     candidates = {"kernel": launch, "torch.softmax": lambda: torch.softmax(x, 1, out=out)}
     if device == "cpu":
         candidates.update(_numba_softmax(x, out))
-    return [compare(f"softmax of {ROWS} rows of {COLUMNS}", candidates, yardstick="torch.softmax", rounds=9)]
+    return [compare(f"softmax of {rows} rows of {COLUMNS}", candidates, yardstick="torch.softmax", rounds=9)]
 
 
 def _numba_softmax(x: torch.Tensor, out: torch.Tensor) -> dict[str, Callable[[], object]]:

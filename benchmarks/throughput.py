@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 import helion_msl
-from benchmarks.measure import Comparison, compare
+from benchmarks.measure import Comparison, compare, scaled
 from helion_msl import _C
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ kernel void exponential(device const float* x [[buffer(0)]],
 
 def run(device: str) -> list[Comparison]:
     """Copy and saxpy of 64 MiB of float32, and elementwise kernels of other types and with more work an element."""
-    count = MEBIBYTES * 2**20 // 4
+    count = scaled(MEBIBYTES * 2**20, 2**16) // 4
     x = torch.rand(count, device=device)
     out = torch.zeros(count, device=device)
 
@@ -91,7 +91,7 @@ def run(device: str) -> list[Comparison]:
 
 def _element_types(device: str, kernel: Callable[..., Callable[[], object]]) -> Comparison:
     """The time of one element, where all fits the second-level cache and only the instructions count."""
-    count, launches = 2**17, 8
+    count, launches = scaled(2**17, 2**10), 8
     candidates = {}
     for name, dtype in (("float", torch.float32), ("half", torch.float16), ("bfloat", torch.bfloat16)):
         x, out = (torch.zeros(count, dtype=dtype, device=device) for _ in range(2))

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
 pytest.importorskip("helion", reason="needs helion-msl[helion]")
 
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from benchmarks import instruction_counts
 from benchmarks.counted import cases, prepare, programs
 from benchmarks.counted.helion_dialect import KERNELS
