@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from benchmarks import __main__ as command
 from benchmarks import charts, measure, neighbours
 from benchmarks.measure import Comparison, Timing, compare
