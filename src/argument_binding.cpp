@@ -201,12 +201,14 @@ BoundArgument bind_threadgroup_memory(std::size_t position, const KernelInfo &ke
     throw ArgumentError(label(position, argument) + takes + std::to_string(size.magnitude) +
                         " were given, but the declared type has " + std::to_string(argument.element_size));
   }
-  if (size.magnitude > max_threadgroup_memory || total + size.magnitude > max_threadgroup_memory) {
+  // Metal sets aside multiples of 16 bytes (setThreadgroupMemoryLength:atIndex:).
+  const std::uint64_t set_aside = (size.magnitude + 15) / 16 * 16;
+  if (size.magnitude > max_threadgroup_memory || total + set_aside > max_threadgroup_memory) {
     throw LaunchError(label(position, argument) + ": " + std::to_string(size.magnitude) +
                       " bytes of threadgroup memory were given, and the kernel has " + std::to_string(total) +
                       " bytes besides; a threadgroup may use " + std::to_string(max_threadgroup_memory));
   }
-  total += size.magnitude;
+  total += set_aside;
   return {.address = nullptr, .offset = 0, .byte_count = static_cast<std::uint32_t>(size.magnitude)};
 }
 

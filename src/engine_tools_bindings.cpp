@@ -21,8 +21,14 @@ namespace {
 std::string read_path(nb::handle path) {
   const nb::object text = nb::steal(PyOS_FSPath(path.ptr()));
   if (!text.is_valid()) throw nb::python_error();
-  if (PyUnicode_Check(text.ptr())) return nb::cast<std::string>(text);
-  return {PyBytes_AsString(text.ptr()), static_cast<std::size_t>(PyBytes_Size(text.ptr()))};
+  std::string bytes;
+  if (PyUnicode_Check(text.ptr())) {
+    bytes = nb::cast<std::string>(text);
+  } else {
+    bytes.assign(PyBytes_AsString(text.ptr()), static_cast<std::size_t>(PyBytes_Size(text.ptr())));
+  }
+  if (bytes.find('\0') != std::string::npos) throw ArgumentError("a path has no zero byte, which would end it");
+  return bytes;
 }
 
 // A device with its tools, as the two context managers hold them.

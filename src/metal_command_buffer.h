@@ -52,6 +52,7 @@ class CommandBufferMonitor {
  private:
   class Handler;
   void complete(CommandBufferRecord &record, id<MTLCommandBuffer> buffer);
+  void add_failure(std::string failure);
   void finish(CommandBufferRecord &record);
 
   std::atomic<std::uint64_t> serial_ = 0;

@@ -6,6 +6,7 @@
 #include "autorelease_pool.h"
 #include "errors.h"
 #include "objective_c_text.h"
+#include "objective_c_try.h"
 
 namespace helion_msl {
 namespace {
@@ -15,14 +16,16 @@ constexpr std::size_t failures_listed = 4;
 
 // What the kernels' author can do about a failure, from the meaning of the codes in Metal's documentation.
 std::string advice(NSError *error) {
-  if (error == nil) return {};
+  // The driver's own errors have domains and codes of their own.
+  if (text_of(error.domain) != "MTLCommandBufferErrorDomain") return {};
   switch (static_cast<MTLCommandBufferError>(error.code)) {
     case MTLCommandBufferErrorTimeout:
       return ". The GPU stops work that runs for seconds: look for a loop that does not end, or split the launch";
     case MTLCommandBufferErrorPageFault:
-    case MTLCommandBufferErrorInvalidResource:
       return ". A kernel reached memory outside its buffers: check its indices, or run it on CPU tensors; "
              "MTL_SHADER_VALIDATION=1 in the environment makes Metal name the line";
+    case MTLCommandBufferErrorInvalidResource:
+      return ". Memory that the work uses was gone when it ran: look for code that releases a tensor's buffer itself";
     case MTLCommandBufferErrorOutOfMemory:
       return ". The GPU ran out of memory: free tensors, or call torch.mps.empty_cache()";
     case MTLCommandBufferErrorAccessRevoked:
@@ -85,22 +88,28 @@ std::shared_ptr<CommandBufferRecord> CommandBufferMonitor::follow(id<MTLCommandB
 
 // On a thread of Metal's, which has no autorelease pool and no use for exceptions.
 void CommandBufferMonitor::complete(CommandBufferRecord &record, id<MTLCommandBuffer> buffer) {
-  {
-    const AutoreleasePool pool;
-    if (record.region) record.region->add(buffer.GPUStartTime, buffer.GPUEndTime);
-    if (buffer.status == MTLCommandBufferStatusError) {
+  try {
+    guard_objective_c<KernelError>("Metal does not tell", [&] {
+      const AutoreleasePool pool;
+      if (record.region) record.region->add(buffer.GPUStartTime, buffer.GPUEndTime);
+      if (buffer.status != MTLCommandBufferStatusError) return;
       NSError *error = buffer.error;
-      std::string failure = record.describe() + " failed on the GPU: " + helion_msl::describe(error) + advice(error);
-      const std::lock_guard lock(mutex_);
-      if (failures_.size() < failures_listed) {
-        failures_.push_back(std::move(failure));
-      } else {
-        ++unlisted_failures_;
-      }
-      has_failures_.store(true, std::memory_order_release);
-    }
+      add_failure(record.describe() + " failed on the GPU: " + helion_msl::describe(error) + advice(error));
+    });
+  } catch (const KernelError &error) {
+    add_failure(record.describe() + " may have failed on the GPU. " + error.what());
   }
   finish(record);
+}
+
+void CommandBufferMonitor::add_failure(std::string failure) {
+  const std::lock_guard lock(mutex_);
+  if (failures_.size() < failures_listed) {
+    failures_.push_back(std::move(failure));
+  } else {
+    ++unlisted_failures_;
+  }
+  has_failures_.store(true, std::memory_order_release);
 }
 
 void CommandBufferMonitor::finish(CommandBufferRecord &record) {

@@ -36,7 +36,7 @@ class MetalKernel final : public CompiledKernel {
 };
 
 // Makes the pipeline of `function`, from the archive stored under `key` where there is one, and stores it there where
-// there is none. Throws MetalCompileError with Metal's reason.
+// there is none; an empty key stores nothing. Throws MetalCompileError with Metal's reason.
 std::shared_ptr<const MetalKernel> make_kernel(id<MTLDevice> device, id<MTLFunction> function, DiskCache &archives,
                                                const std::string &key);
 

@@ -18,6 +18,9 @@ struct Pipeline {
   Retained<MTLComputePipelineReflection *> reflection;
 };
 
+// Without reflection nobody knows which arguments to set.
+bool is_usable(const Pipeline &pipeline) { return pipeline.state && pipeline.reflection; }
+
 Pipeline make_pipeline(id<MTLDevice> device, MTLComputePipelineDescriptor *descriptor, MTLPipelineOption options,
                        NSError **error) {
   MTLComputePipelineReflection *reflection = nil;  // autoreleased
@@ -42,6 +45,7 @@ Retained<id<MTLBinaryArchive>> open_archive(id<MTLDevice> device, const std::str
 // The pipeline as an earlier process stored it; empty where there is none that this Metal can use.
 Pipeline load_pipeline(id<MTLDevice> device, MTLComputePipelineDescriptor *descriptor, DiskCache &archives,
                        const std::string &key) {
+  if (key.empty()) return {};
   const std::string path = archives.find(key);
   if (path.empty()) return {};
   const auto archive = open_archive(device, path);
@@ -53,20 +57,22 @@ Pipeline load_pipeline(id<MTLDevice> device, MTLComputePipelineDescriptor *descr
     pipeline = make_pipeline(device, descriptor, options, &error);
     descriptor.binaryArchives = nil;
   }
-  if (!pipeline.state) archives.remove(key);
-  return pipeline;
+  if (is_usable(pipeline)) return pipeline;
+  archives.remove(key);
+  return {};
 }
 
 // Compiles the pipeline into an archive first, so that it is compiled once and not once for each.
 Pipeline build_pipeline(id<MTLDevice> device, MTLComputePipelineDescriptor *descriptor, DiskCache &archives,
                         const std::string &key, NSError **error) {
-  const auto archive = archives.is_on() ? open_archive(device, {}) : Retained<id<MTLBinaryArchive>>();
+  const bool is_to_be_stored = archives.is_on() && !key.empty();
+  const auto archive = is_to_be_stored ? open_archive(device, {}) : Retained<id<MTLBinaryArchive>>();
   NSError *refusal = nil;
   const bool is_archived = archive && [archive.get() addComputePipelineFunctionsWithDescriptor:descriptor
                                                                                          error:&refusal];
   if (is_archived) descriptor.binaryArchives = [NSArray arrayWithObject:archive.get()];
   Pipeline pipeline = make_pipeline(device, descriptor, reflection_options, error);
-  if (is_archived && pipeline.state) {
+  if (is_archived && is_usable(pipeline)) {
     archives.store(key, [&](const std::string &path) {
       NSError *unwritten = nil;
       return [archive.get() serializeToURL:make_file_url(path).get() error:&unwritten] == YES;
@@ -164,6 +170,9 @@ std::shared_ptr<const MetalKernel> make_kernel(id<MTLDevice> device, id<MTLFunct
   if (!pipeline.state) {
     throw MetalCompileError("Metal cannot make a pipeline of kernel " + name + " for " + text_of(device.name) + ": " +
                             describe(error));
+  }
+  if (!pipeline.reflection) {
+    throw MetalCompileError("Metal does not tell which arguments kernel " + name + " has, so it cannot be launched");
   }
   return std::make_shared<const MetalKernel>(std::move(pipeline.state), pipeline.reflection.get(), name);
 }

@@ -71,6 +71,8 @@ class MetalEngine final : public Engine, public EngineTools {
   Encoding begin_encoding(MetalStream &stream);
   void encode(const Encoding &encoding, const MetalKernel &kernel, std::span<const BoundArgument> arguments,
               MTLSize grid, MTLSize threads);
+  void send_launch(id<MTLComputeCommandEncoder> encoder, const MetalKernel &kernel,
+                   std::span<const BoundArgument> arguments, MTLSize grid, MTLSize threads);
   void commit_stream(MetalStream &stream);
   std::string archive_key(const std::string &expanded, const CompileRequest &request, const std::string &kernel) const;
 

@@ -20,9 +20,20 @@ namespace {
 
 constexpr NSUInteger placeholder_bytes = 256;  // the largest alignment of a buffer argument
 
+const char queue_key = 0;  // only its address counts
+
+// Lets run_on() know the queue when it runs the caller. Allocates, once for each queue.
+void mark_queue(dispatch_queue_t queue) { dispatch_queue_set_specific(queue, &queue_key, (void *)queue, nullptr); }
+
 // Runs `body` on `queue` and passes its exception on: none may cross libdispatch's frames. Nothing is allocated.
 template <class Body>
 void run_on(dispatch_queue_t queue, const char *doing, Body &&body) {
+  // libdispatch ends the process where dispatch_sync would wait for the block that calls it.
+  if (dispatch_get_specific(&queue_key) == (void *)queue) {
+    throw LaunchError(std::string(doing) +
+                      ": called from a block on torch's own MPS queue, which would have to wait for itself. Let the "
+                      "block return first");
+  }
   struct Call {
     const char *doing;
     std::remove_reference_t<Body> &body;
@@ -59,12 +70,14 @@ std::string reason_for_no_device() {
   const AutoreleasePool pool;
   const NSInteger macos = [NSProcessInfo processInfo].operatingSystemVersion.majorVersion;
   if (macos < 14) return "this is macOS " + std::to_string(macos) + ", and torch's MPS needs macOS 14 or later";
-  const auto device = Retained<id<MTLDevice>>::adopt(MTLCreateSystemDefaultDevice());
-  if (!device) {
+  // As torch does. MTLCreateSystemDefaultDevice() would need CoreGraphics in the process.
+  const auto devices = Retained<NSArray *>::adopt(MTLCopyAllDevices());
+  if (devices.get().count == 0) {
     return "Metal finds no GPU in this session. Sessions without a graphics login, sandboxes, containers and some "
            "virtual machines have none: log in to the desktop, or run on a physical Mac";
   }
-  return "torch's MPS does not take the GPU " + text_of(device.get().name);
+  const id<MTLDevice> device = [devices.get() objectAtIndex:0];
+  return "torch's MPS does not take the GPU " + text_of(device.name);
 }
 
 TorchMps find_available_torch() {
@@ -76,6 +89,19 @@ TorchMps find_available_torch() {
   return torch;
 }
 
+// Closes the group whatever happens in it: the encoder is torch's, and Metal refuses to end one inside of a group.
+template <class Body>
+void in_debug_group(id<MTLComputeCommandEncoder> encoder, NSString *label, Body &&body) {
+  [encoder pushDebugGroup:label];
+  try {
+    guard_objective_c<LaunchError>("launching a kernel", body);
+  } catch (const std::exception &) {
+    [encoder popDebugGroup];
+    throw;
+  }
+  [encoder popDebugGroup];
+}
+
 // Lives as long as the process, since Metal's threads may call a handler after everything else has ended.
 CommandBufferMonitor &command_buffer_monitor() {
   static auto *monitor = new CommandBufferMonitor;
@@ -85,6 +111,12 @@ CommandBufferMonitor &command_buffer_monitor() {
 std::string from_environment(const char *name) {
   const char *value = std::getenv(name);
   return value == nullptr ? "" : value;
+}
+
+// MetalValidation(1): any value but 0 turns it on.
+bool is_shader_validation_on() {
+  const std::string value = from_environment("MTL_SHADER_VALIDATION");
+  return !value.empty() && value != "0";
 }
 
 std::string text_of(const ConstantValue &value) {
@@ -117,7 +149,9 @@ MetalEngine::MetalEngine()
       commit_every_(commit_every_from_environment(64)) {
   // Not current_stream(), which remembers a stream of this object: the constructor may yet throw.
   const at::mps::MPSStream *stream = torch_.current_stream();
-  run_on(torch_.dispatch_queue(), "looking for the GPU", [&] {
+  const dispatch_queue_t queue = torch_.dispatch_queue();
+  mark_queue(queue);
+  run_on(queue, "looking for the GPU", [&] {
     device_ = Retained<id<MTLDevice>>::retain(torch_.device(stream));
     placeholder_ = Retained<id<MTLBuffer>>::adopt([device_.get() newBufferWithLength:placeholder_bytes
                                                                              options:MTLResourceStorageModeShared]);
@@ -127,19 +161,23 @@ MetalEngine::MetalEngine()
 }
 
 std::string MetalEngine::description() {
-  const AutoreleasePool pool;
-  return "metal: " + helion_msl::text_of(device_.get().name) + ", MSL " +
-         language_version_name(newest_language_version());
+  std::string text;
+  guard_objective_c<EngineUnavailableError>("describing the GPU", [&] {
+    const AutoreleasePool pool;
+    text = "metal: " + helion_msl::text_of(device_.get().name) + ", MSL " +
+           language_version_name(newest_language_version());
+  });
+  return text;
 }
 
-// Everything that can change the pipeline's code.
+// Everything that can change the pipeline's code. Empty where it cannot be told: shader validation puts checks into the
+// code, and which ones depends on variables that differ from one macOS to the next.
 std::string MetalEngine::archive_key(const std::string &expanded, const CompileRequest &request,
                                      const std::string &kernel) const {
+  if (is_shader_validation_on()) return {};
   std::string key = "metal pipeline 1\n";
   key += helion_msl::text_of([NSProcessInfo processInfo].operatingSystemVersionString) + "\n";
   key += helion_msl::text_of(device_.get().name) + " " + helion_msl::text_of(device_.get().architecture.name) + "\n";
-  // Metal instruments the code under validation.
-  key += from_environment("MTL_DEBUG_LAYER") + " " + from_environment("MTL_SHADER_VALIDATION") + "\n";
   key += std::string(request.math_mode == MathMode::fast ? "fast" : "safe") + " math\n" + kernel + "\n";
   for (const auto &[name, value] : request.constants) key += name + "=" + text_of(value) + "\n";
   return key + "\n" + expanded;
@@ -177,6 +215,7 @@ MetalStream &MetalEngine::current_stream() {
   auto made = std::make_unique<MetalStream>();
   made->stream = stream;
   made->queue = torch_.dispatch_queue();
+  mark_queue(made->queue);
   streams_.push_back(std::move(made));
   last = {stream, streams_.back().get()};
   return *last.state;
@@ -216,13 +255,22 @@ MetalEngine::Encoding MetalEngine::begin_encoding(MetalStream &stream) {
   return {&record, encoder};
 }
 
-// On the queue. Sends the encoder two messages and one more for each argument.
+// On the queue.
 void MetalEngine::encode(const Encoding &encoding, const MetalKernel &kernel, std::span<const BoundArgument> arguments,
                          MTLSize grid, MTLSize threads) {
-  const id<MTLComputeCommandEncoder> encoder = encoding.encoder;
-  const bool is_labeled =
-      are_labels_wanted_.load(std::memory_order_relaxed) || is_capturing_.load(std::memory_order_relaxed);
-  if (is_labeled) [encoder pushDebugGroup:kernel.label()];
+  const auto send = [&] { send_launch(encoding.encoder, kernel, arguments, grid, threads); };
+  if (are_labels_wanted_.load(std::memory_order_relaxed) || is_capturing_.load(std::memory_order_relaxed)) {
+    in_debug_group(encoding.encoder, kernel.label(), send);
+  } else {
+    send();
+  }
+  ++encoding.record->launches;
+  if (kernel.is_first_in(encoding.record->serial)) encoding.record->add_kernel(kernel.name());
+}
+
+// Two messages and one more for each argument.
+void MetalEngine::send_launch(id<MTLComputeCommandEncoder> encoder, const MetalKernel &kernel,
+                              std::span<const BoundArgument> arguments, MTLSize grid, MTLSize threads) {
   [encoder setComputePipelineState:kernel.state()];
   const std::vector<ArgumentInfo> &declared = kernel.info().arguments;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
@@ -240,9 +288,6 @@ void MetalEngine::encode(const Encoding &encoding, const MetalKernel &kernel, st
     }
   }
   [encoder dispatchThreadgroups:grid threadsPerThreadgroup:threads];
-  if (is_labeled) [encoder popDebugGroup];
-  ++encoding.record->launches;
-  if (kernel.is_first_in(encoding.record->serial)) encoding.record->add_kernel(kernel.name());
 }
 
 void MetalEngine::launch(const CompiledKernel &kernel, std::span<const BoundArgument> arguments, Dimensions grid,
@@ -289,8 +334,9 @@ void MetalEngine::commit() {
 }
 
 void MetalEngine::synchronize() {
-  std::string torch_error;
+  std::vector<std::string> torch_errors;
   for (MetalStream *stream : all_streams()) {
+    const std::size_t errors_before = torch_errors.size();
     std::vector<std::shared_ptr<CommandBufferRecord>> encoded;
     run_on(stream->queue, "waiting for the GPU", [&] {
       stream->launches_since_commit = 0;
@@ -299,15 +345,18 @@ void MetalEngine::synchronize() {
         torch_.synchronize(stream->stream, TorchSync::commit_and_wait);
       } catch (const std::exception &error) {
         // torch reports failed buffers too, without the kernels' names: what the monitor knows goes first.
-        torch_error = message_of_torch(error);
+        torch_errors.push_back(message_of_torch(error));
       }
     });
     // torch waits before it throws, but a record of a buffer that it did not commit would never be finished.
-    monitor_.wait(encoded, torch_error.empty() ? CommandBufferMonitor::forever : std::chrono::seconds(1));
+    const bool has_thrown = torch_errors.size() > errors_before;
+    monitor_.wait(encoded, has_thrown ? std::chrono::seconds(1) : CommandBufferMonitor::forever);
   }
   const std::string thrown_by_launches = monitor_.take_thrown();
   if (const std::string failures = monitor_.take_failures(); !failures.empty()) throw KernelError(failures);
-  if (!torch_error.empty() && !is_known(torch_error, thrown_by_launches)) throw KernelError(torch_error);
+  for (const std::string &error : torch_errors) {
+    if (!is_known(error, thrown_by_launches)) throw KernelError(error);
+  }
 }
 
 namespace {

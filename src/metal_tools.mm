@@ -27,6 +27,25 @@ std::string family_of(id<MTLDevice> device) {
   return {};
 }
 
+void require_that_a_capture_can_start(MTLCaptureManager *manager) {
+  if (![manager supportsDestination:MTLCaptureDestinationGPUTraceDocument]) {
+    throw LaunchError("Metal does not capture in this process: set MTL_CAPTURE_ENABLED=1 before it starts");
+  }
+  if (manager.isCapturing) throw LaunchError("a capture is running already; end that one first");
+}
+
+void start_capture(MTLCaptureManager *manager, id<MTLDevice> device, const std::string &path) {
+  const auto descriptor = Retained<MTLCaptureDescriptor *>::adopt([[MTLCaptureDescriptor alloc] init]);
+  descriptor.get().captureObject = device;
+  descriptor.get().destination = MTLCaptureDestinationGPUTraceDocument;
+  descriptor.get().outputURL = make_file_url(path).get();
+  NSError *error = nil;
+  if (![manager startCaptureWithDescriptor:descriptor.get() error:&error]) {
+    throw LaunchError("Metal cannot capture into " + path + ": " + describe(error) +
+                      ". The path must end in .gputrace, and nothing may be there yet");
+  }
+}
+
 }  // namespace
 
 DeviceInfo MetalEngine::device_info() {
@@ -51,41 +70,39 @@ DeviceInfo MetalEngine::device_info() {
 }
 
 void MetalEngine::begin_capture(const std::string &path) {
-  commit();
+  guard_objective_c<LaunchError>("starting a capture", [] {
+    const AutoreleasePool pool;
+    require_that_a_capture_can_start([MTLCaptureManager sharedCaptureManager]);
+  });
+  // Metal captures "only commands within MTLCommandBuffer objects that are created after the capture starts and are
+  // committed before the capture stops". A commit alone has torch create the next one at once; after a wait it has
+  // none.
+  synchronize();
   guard_objective_c<LaunchError>("starting a capture", [&] {
     const AutoreleasePool pool;
-    MTLCaptureManager *manager = [MTLCaptureManager sharedCaptureManager];
-    if (![manager supportsDestination:MTLCaptureDestinationGPUTraceDocument]) {
-      throw LaunchError("Metal does not capture in this process: set MTL_CAPTURE_ENABLED=1 before it starts");
-    }
-    if (manager.isCapturing) throw LaunchError("a capture is running already; end that one first");
-    const auto descriptor = Retained<MTLCaptureDescriptor *>::adopt([[MTLCaptureDescriptor alloc] init]);
-    descriptor.get().captureObject = device_.get();
-    descriptor.get().destination = MTLCaptureDestinationGPUTraceDocument;
-    descriptor.get().outputURL = make_file_url(path).get();
-    NSError *error = nil;
-    if (![manager startCaptureWithDescriptor:descriptor.get() error:&error]) {
-      throw LaunchError("Metal cannot capture into " + path + ": " + describe(error) +
-                        ". The path must end in .gputrace, and nothing may be there yet");
-    }
+    start_capture([MTLCaptureManager sharedCaptureManager], device_.get(), path);
   });
   is_capturing_.store(true, std::memory_order_relaxed);
 }
 
 void MetalEngine::end_capture() {
+  if (!is_capturing_.exchange(false)) throw LaunchError("no capture is running");
   std::exception_ptr failure;
   try {
     synchronize();
   } catch (const std::exception &) {
     failure = std::current_exception();  // the document is closed all the same: it may show why
   }
-  is_capturing_.store(false, std::memory_order_relaxed);
-  guard_objective_c<LaunchError>("ending a capture", [&] {
-    const AutoreleasePool pool;
-    MTLCaptureManager *manager = [MTLCaptureManager sharedCaptureManager];
-    if (!manager.isCapturing) throw LaunchError("no capture is running");
-    [manager stopCapture];
-  });
+  try {
+    guard_objective_c<LaunchError>("ending a capture", [] {
+      const AutoreleasePool pool;
+      MTLCaptureManager *manager = [MTLCaptureManager sharedCaptureManager];
+      if (!manager.isCapturing) throw LaunchError("the capture was ended by other code");
+      [manager stopCapture];
+    });
+  } catch (const std::exception &) {
+    if (!failure) throw;  // what failed on the GPU is told once, so it goes first
+  }
   if (failure) std::rethrow_exception(failure);
 }
 

@@ -18,8 +18,10 @@ inline Retained<NSString *> make_string(const std::string &text) {
   return Retained<NSString *>::retain([NSString stringWithUTF8String:text.c_str()]);
 }
 
+// Empty where `path` is no UTF-8, which Apple's file systems have no other names than.
 inline Retained<NSURL *> make_file_url(const std::string &path) {
-  return Retained<NSURL *>::retain([NSURL fileURLWithPath:make_string(path).get()]);
+  const Retained<NSString *> text = make_string(path);
+  return text ? Retained<NSURL *>::retain([NSURL fileURLWithPath:text.get()]) : Retained<NSURL *>();
 }
 
 // What Metal says went wrong, for the end of a message.

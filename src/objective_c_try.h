@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 // Calls `body(context)`. Where an Objective-C exception leaves it, returns false and writes the exception's name and
-// reason into `message`, cut to `capacity` bytes.
+// reason into `message`, cut to `capacity` bytes; of an object that is no NSException, its class.
 bool helion_msl_try(void (*body)(void *context), void *context, char *message, size_t capacity);
 
 #ifdef __cplusplus

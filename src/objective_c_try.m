@@ -2,6 +2,7 @@
 #include "objective_c_try.h"
 
 #import <Foundation/Foundation.h>
+#include <objc/runtime.h>
 #include <stdio.h>
 
 bool helion_msl_try(void (*body)(void *context), void *context, char *message, size_t capacity) {
@@ -15,6 +16,10 @@ bool helion_msl_try(void (*body)(void *context), void *context, char *message, s
       snprintf(message, capacity, "%s: %s", name != NULL ? name : "an exception",
                reason != NULL ? reason : "no reason given");
     }
+    return false;
+  } @catch (id thrown) {
+    // Any object can be thrown. What it answers to is unknown, so it is asked nothing.
+    snprintf(message, capacity, "an object of class %s", object_getClassName(thrown));
     return false;
   }
 }

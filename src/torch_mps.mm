@@ -74,7 +74,9 @@ TorchMps find_torch_mps() {
   // RTLD_NOLOAD: the image that torch has loaded, never a second one. It is not closed, as torch stays loaded.
   void *image = dlopen(torch.image_path.c_str(), RTLD_NOLOAD | RTLD_LAZY);
   if (image == nullptr) {
-    throw EngineUnavailableError("cannot open the loaded " + torch.image_path + ": " + dlerror());
+    const char *reason = dlerror();  // RTLD_NOLOAD need not leave one
+    throw EngineUnavailableError("cannot open the loaded " + torch.image_path + ": " +
+                                 (reason != nullptr ? reason : "it is loaded no more"));
   }
   const auto find = [&](const char *name, const char *declaration, auto &function) {
     resolve(image, torch.image_path, name, declaration, function);

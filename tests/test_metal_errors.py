@@ -29,14 +29,6 @@ kernel void scale(device float *x [[buffer(0)]], uint i [[thread_position_in_gri
 """
 
 
-@pytest.fixture
-def asynchronous():
-    helion_msl.synchronize("mps")
-    double.set_eager(False)
-    yield
-    double.set_eager(True)
-
-
 def source_of(request):
     """A source that no other test compiles, nor an earlier run, which may have left it on disk."""
     if not hasattr(request.node, "metal_source"):
@@ -108,6 +100,31 @@ def test_an_exception_of_metal_while_encoding_becomes_pythons(request):
     assert works(source_of(request))
 
 
+def test_an_object_that_is_no_exception_may_be_thrown_too(request):
+    assert works(source_of(request))
+    double.stage("launch_object", "the encoder is gone")
+    with pytest.raises(helion_msl.LaunchError, match=r"launching a kernel: Metal raised an object of class \w*String"):
+        works(source_of(request))
+    assert works(source_of(request))
+
+
+def test_a_call_from_torchs_own_queue_is_refused(request, asynchronous):
+    """dispatch_sync on the queue that runs the caller ends the process."""
+    x = torch.ones(4, device="mps")
+    kernel = helion_msl.compile(source_of(request), device="mps")
+    refused = {
+        "launching a kernel": lambda: kernel((x,), 4, 1),
+        "committing": lambda: helion_msl.commit("mps"),
+        "waiting for the GPU": lambda: helion_msl.synchronize("mps"),
+    }
+    for doing, call in refused.items():
+        with pytest.raises(helion_msl.LaunchError, match=f"^{doing}: called from a block on torch's own MPS queue"):
+            double.on_queue(call)
+    kernel((x,), 4, 1)
+    helion_msl.synchronize("mps")
+    assert x.tolist() == [2.0] * 4
+
+
 @pytest.mark.parametrize(
     ("failure", "reason"),
     [("no_command_buffer", "torch's MPS stream has no command buffer"), ("no_encoder", "has no command encoder")],
@@ -129,6 +146,13 @@ def test_an_archive_that_cannot_be_filled_costs_no_correctness(request, failure)
     assert works(source_of(request))
 
 
+def test_a_pipeline_without_reflection_is_refused(request):
+    double.stage("no_reflection", "none")
+    with pytest.raises(helion_msl.MetalCompileError, match="does not tell which arguments kernel scale has"):
+        helion_msl.compile(source_of(request), device="mps")
+    assert works(source_of(request))
+
+
 CODES = {2: "timeout", 3: "page fault", 8: "out of memory", 9: "invalid resource", 4: "access revoked"}
 
 
@@ -142,6 +166,35 @@ def test_a_failed_command_buffer_raises_once_with_kernels_and_reason(request, as
     assert "1 launch of scale" in str(caught.value)
     assert "Caused GPU Hang Error" in str(caught.value)
     helion_msl.synchronize("mps")
+    assert works(source_of(request))
+
+
+ADVICE = {2: "a loop that does not end", 3: "outside its buffers", 8: "free tensors", 9: "was gone when it ran"}
+
+
+@pytest.mark.parametrize("code", ADVICE)
+def test_a_failure_comes_with_advice(request, asynchronous, code):
+    helion_msl.launch(source_of(request), (torch.ones(4, device="mps"),), 4, 1)
+    double.stage_command_buffer_error(code, "it failed")
+    with pytest.raises(helion_msl.KernelError, match=ADVICE[code]):
+        helion_msl.synchronize("mps")
+
+
+def test_codes_of_other_domains_mean_something_else(request, asynchronous):
+    helion_msl.launch(source_of(request), (torch.ones(4, device="mps"),), 4, 1)
+    double.stage("command_buffer_domain", "IOGPUErrorDomain")
+    double.stage_command_buffer_error(3, "it failed")
+    with pytest.raises(helion_msl.KernelError, match=r"it failed \(IOGPUErrorDomain 3\)$"):
+        helion_msl.synchronize("mps")
+
+
+def test_an_exception_of_metal_in_the_completion_handler_is_a_failure(request, asynchronous):
+    """Uncaught, it would end the process, on a thread of Metal's."""
+    helion_msl.launch(source_of(request), (torch.ones(4, device="mps"),), 4, 1)
+    double.stage_command_buffer_error(3, "page fault")
+    double.stage("error_exception", "the driver is gone")
+    with pytest.raises(helion_msl.KernelError, match=r"1 launch of scale may have failed .*the driver is gone"):
+        helion_msl.synchronize("mps")
     assert works(source_of(request))
 
 
@@ -263,6 +316,24 @@ def test_a_second_process_takes_the_pipeline_from_the_archive(tmp_path):
     cache = {"HELION_MSL_CACHE_DIR": str(tmp_path)}
     assert run_program(ARCHIVED, **cache).split()[0] == "1"
     assert run_program(ARCHIVED, **cache) == "0 1\n"
+
+
+@pytest.mark.slow
+def test_an_archived_pipeline_without_reflection_is_built_again(tmp_path):
+    cache = {"HELION_MSL_CACHE_DIR": str(tmp_path)}
+    run_program(ARCHIVED, **cache)
+    staged = ARCHIVED.replace("    x = torch", '    double.stage("no_reflection", "none")\n    x = torch')
+    assert run_program(staged, **cache).split()[0] == "1"
+    assert run_program(ARCHIVED, **cache) == "0 1\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("validation", "second_run"), [("1", "1 0\n"), ("0", "0 1\n")])
+def test_nothing_is_stored_under_shader_validation(tmp_path, validation, second_run):
+    """Pipelines hold the checks then, and variables that differ by macOS say which."""
+    environment = {"HELION_MSL_CACHE_DIR": str(tmp_path), "MTL_SHADER_VALIDATION": validation}
+    run_program(ARCHIVED, **environment)
+    assert run_program(ARCHIVED, **environment) == second_run
 
 
 @pytest.mark.slow

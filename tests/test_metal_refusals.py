@@ -33,16 +33,6 @@ kernel void fill(device float *x [[buffer(0)]], constant Parameters &parameters 
 )
 
 
-@pytest.fixture
-def asynchronous():
-    """Launches run after their command buffer's commit, on the double's own thread, as on a GPU."""
-    helion_msl.synchronize("mps")
-    double.set_eager(False)
-    yield
-    helion_msl.synchronize("mps")
-    double.set_eager(True)
-
-
 def tensor(size=64):
     return torch.ones(size, device="mps")
 
@@ -134,6 +124,51 @@ def test_a_tensor_without_elements_has_a_buffer_all_the_same():
         helion_msl.launch(source, (x, empty), 1, 1)
     helion_msl.synchronize("mps")
     assert x[1] == 4
+
+
+@pytest.mark.parametrize("size", [1, 4, 16, 20, 32752, 32767, 32768])
+def test_threadgroup_memory_comes_in_multiples_of_16_bytes(size):
+    """The engine rounds the size up: the double reports what is no multiple, and what is above the device's limit."""
+    source = (
+        HEADER
+        + """
+    kernel void k(device int *x [[buffer(0)]], threadgroup char *memory [[threadgroup(2)]]) {
+      memory[0] = 5; x[0] = memory[0];
+    }
+    """
+    )
+    x = torch.zeros(1, dtype=torch.int32, device="mps")
+    helion_msl.launch(source, (x, size), 1, 1)
+    helion_msl.synchronize("mps")
+    assert x.item() == 5
+
+
+def test_more_threadgroup_memory_than_there_is_never_reaches_metal():
+    source = HEADER + "kernel void k(device int *x [[buffer(0)]], threadgroup int *m [[threadgroup(0)]]) { m[0] = 1; }"
+    x = torch.zeros(1, dtype=torch.int32, device="mps")
+    for size in (32769, 2**32, 2**64, 0, -16):
+        with double.counting("encoder_messages") as counts, pytest.raises((LaunchError, ArgumentError)):
+            helion_msl.launch(source, (x, size), 1, 1)
+        assert counts == {"encoder_messages": 0}
+
+
+def test_all_threadgroup_memory_of_a_kernel_counts_in_multiples_of_16_bytes():
+    source = (
+        HEADER
+        + """
+    kernel void k(device int *x [[buffer(0)]], threadgroup char *first [[threadgroup(0)]],
+                  threadgroup char *second [[threadgroup(1)]]) {
+      threadgroup int own[4];
+      own[0] = 1; first[0] = 2; second[0] = 3; x[0] = own[0] + first[0] + second[0];
+    }
+    """
+    )
+    x = torch.zeros(1, dtype=torch.int32, device="mps")
+    helion_msl.launch(source, (x, 16, 32736), 1, 1)  # and 16 bytes of its own: all there is
+    helion_msl.synchronize("mps")
+    assert x.item() == 6
+    with pytest.raises(LaunchError, match="a threadgroup may use 32768"):
+        helion_msl.launch(source, (x, 17, 32735), 1, 1)  # no more, but 32 and 32736 are set aside
 
 
 @pytest.mark.parametrize(

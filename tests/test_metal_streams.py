@@ -32,16 +32,12 @@ def add(x, value):
 
 
 @pytest.fixture(autouse=True)
-def asynchronous():
-    """Launches run after their command buffer's commit, on the double's own threads, as on a GPU."""
+def torch_as_before(asynchronous):
     version = double.torch_version
-    helion_msl.synchronize("mps")
-    double.set_eager(False)
     yield
     double.set_current_stream(0)
     helion_msl.synchronize("mps")
     double.set_torch_version(version)
-    double.set_eager(True)
 
 
 @pytest.fixture
@@ -214,6 +210,24 @@ def test_a_failure_that_a_launch_has_raised_is_not_raised_by_synchronize_again(t
     double.wait_for_gpu()
     with pytest.raises(helion_msl.KernelError, match="page fault"):
         add(x, 1.0)
+    helion_msl.synchronize("mps")
+
+
+def test_what_torch_raises_on_one_stream_is_not_lost_to_what_is_known_of_another(torch_2_15):
+    x = torch.zeros(4, device="mps")
+    for stream in (0, 31):
+        double.set_current_stream(stream)
+        add(x, 1.0)
+    helion_msl.synchronize("mps")
+    add(x, 1.0)
+    double.stage_command_buffer_error(3, "page fault")
+    double.torch_commit()
+    double.wait_for_gpu()
+    with pytest.raises(helion_msl.KernelError, match="page fault"):
+        add(x, 1.0)
+    double.stage("torch_error", "index 7 is out of bounds")  # which the first stream raises
+    with pytest.raises(helion_msl.KernelError, match="index 7"):
+        helion_msl.synchronize("mps")
     helion_msl.synchronize("mps")
 
 

@@ -128,10 +128,10 @@ def test_the_declarations_are_right(wall, sources):
         ),
         pytest.param(
             METAL,
-            r"( )MTLCreateSystemDefaultDevice\(void\)",
-            r"\1MTLCreateSystemDefaultDevice(int number)",
-            "function MTLCreateSystemDefaultDevice",
-            "MTLCreateSystemDefaultDevice",
+            r"( )MTLCopyAllDevices\(void\)",
+            r"\1MTLCopyAllDevices(int number)",
+            "function MTLCopyAllDevices",
+            "MTLCopyAllDevices",
             id="function",
         ),
         pytest.param(

@@ -20,7 +20,7 @@ FRAMEWORKS = {"Metal": {METAL}, "Foundation": {FOUNDATION, CORE_FOUNDATION}}
 
 # By name, what the extension may use of each library.
 _EXPORTERS = {
-    METAL: ("_MTLCreateSystemDefaultDevice", r"_OBJC_CLASS_\$_MTL\w+"),
+    METAL: ("_MTLCopyAllDevices", r"_OBJC_CLASS_\$_MTL\w+"),
     CORE_FOUNDATION: (
         r"_OBJC_CLASS_\$_NS(Array|Dictionary|Exception|URL)",
         r"_OBJC_EHTYPE_\$_NSException",
@@ -42,7 +42,6 @@ _EXPORTERS = {
 # Exported by macOS 14's libraries, and not imported by torch.
 DOCUMENTED = {
     METAL: {
-        "_MTLCreateSystemDefaultDevice": "Metal documentation: MTLCreateSystemDefaultDevice(), macOS 10.11",
         "_OBJC_CLASS_$_MTLBinaryArchiveDescriptor": "Metal documentation: class MTLBinaryArchiveDescriptor, macOS 11",
         "_OBJC_CLASS_$_MTLComputePipelineDescriptor": "Metal documentation: class MTLComputePipelineDescriptor, "
         "macOS 10.11",

@@ -1,6 +1,7 @@
-// GPU captures: a directory with the number of dispatches in it, where Metal writes what Xcode opens.
+// GPU captures: a directory with a list of the dispatches in it, by their labels, where Metal writes what Xcode opens.
 #include <cstdlib>
 #include <fstream>
+#include <mutex>
 
 #import "double_device.h"
 #include "double_state.h"
@@ -40,11 +41,17 @@ using namespace metal_double;
 
 namespace {
 
-bool is_capturing = false;
 std::string capture_path;
-std::int64_t dispatches_before = 0;
+std::int64_t captures = 0;
+std::mutex recorded_mutex;
+std::vector<std::string> recorded;  // guarded by recorded_mutex
 
 }  // namespace
+
+void metal_double::record_dispatch(const std::string &debug_groups) {
+  const std::lock_guard lock(recorded_mutex);
+  recorded.push_back(debug_groups);
+}
 
 // Documents need MTL_CAPTURE_ENABLED=1 in the environment, as on a Mac.
 @implementation MTLCaptureManager
@@ -53,7 +60,7 @@ std::int64_t dispatches_before = 0;
   return manager;
 }
 - (BOOL)isCapturing {
-  return is_capturing;
+  return running_capture() != 0;
 }
 - (BOOL)supportsDestination:(MTLCaptureDestination)destination {
   const char *enabled = std::getenv("MTL_CAPTURE_ENABLED");
@@ -65,27 +72,34 @@ std::int64_t dispatches_before = 0;
     *error = make_error("MTLCaptureErrorDomain", code, reason);
     return NO;
   };
-  if (is_capturing) return refuse(2, "Already capturing.");
+  if (running_capture() != 0) return refuse(2, "Already capturing.");
   if (![self supportsDestination:descriptor.destination]) return refuse(1, "Capturing is not supported.");
   if (descriptor.captureObject == nil) report_violation("startCaptureWithDescriptor: nothing to capture");
+  if (const std::string failure = take_staged(&Staged::capture_error); !failure.empty()) {
+    return refuse(3, failure.c_str());
+  }
   NSString *path = [descriptor.outputURL path];
+  if (path == nil) return refuse(3, "An output URL is needed.");
   if ([[NSFileManager defaultManager] fileExistsAtPath:path]) return refuse(3, "The output file exists.");
   capture_path = text_of(path);
-  dispatches_before = counters().dispatches;
-  is_capturing = true;
+  const std::lock_guard lock(recorded_mutex);
+  recorded.clear();
+  running_capture() = ++captures;
   return YES;
 }
 - (void)stopCapture {
   const InDouble inside;
-  if (!is_capturing) {
+  if (running_capture() == 0) {
     report_violation("stopCapture without a capture");
     return;
   }
-  is_capturing = false;
+  running_capture() = 0;
   [[NSFileManager defaultManager] createDirectoryAtPath:make_string(capture_path)
                             withIntermediateDirectories:NO
                                              attributes:nil
                                                   error:NULL];
-  std::ofstream(capture_path + "/dispatches") << counters().dispatches - dispatches_before << '\n';
+  const std::lock_guard lock(recorded_mutex);
+  std::ofstream file(capture_path + "/dispatches");
+  for (const auto &labels : recorded) file << labels << '\n';
 }
 @end

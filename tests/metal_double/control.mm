@@ -36,17 +36,23 @@ std::atomic<std::int64_t> *counter(const std::string &name) {
 }
 
 // Failures that are staged with a text.
-const std::map<std::string, std::string Staged::*> failures = {{"compile_error", &Staged::compile_error},
-                                                               {"compile_warning", &Staged::compile_warning},
-                                                               {"pipeline_error", &Staged::pipeline_error},
-                                                               {"exception", &Staged::exception},
-                                                               {"launch_exception", &Staged::launch_exception},
-                                                               {"archive_error", &Staged::archive_error},
-                                                               {"archive_write_error", &Staged::archive_write_error},
-                                                               {"no_memory", &Staged::no_memory},
-                                                               {"no_command_buffer", &Staged::no_command_buffer},
-                                                               {"no_encoder", &Staged::no_encoder},
-                                                               {"torch_error", &Staged::torch_error}};
+const std::map<std::string, std::string Staged::*> failures = {
+    {"compile_error", &Staged::compile_error},
+    {"compile_warning", &Staged::compile_warning},
+    {"pipeline_error", &Staged::pipeline_error},
+    {"exception", &Staged::exception},
+    {"launch_exception", &Staged::launch_exception},
+    {"launch_object", &Staged::launch_object},
+    {"error_exception", &Staged::error_exception},
+    {"no_reflection", &Staged::no_reflection},
+    {"capture_error", &Staged::capture_error},
+    {"command_buffer_domain", &Staged::command_buffer_domain},
+    {"archive_error", &Staged::archive_error},
+    {"archive_write_error", &Staged::archive_write_error},
+    {"no_memory", &Staged::no_memory},
+    {"no_command_buffer", &Staged::no_command_buffer},
+    {"no_encoder", &Staged::no_encoder},
+    {"torch_error", &Staged::torch_error}};
 
 // GNUstep's log, where it says of an object that it was autoreleased on a thread without a pool.
 void take_log(NSString *message) {
@@ -113,4 +119,25 @@ EXPORT void metal_double_torch_commit() { torch_commit(); }
 EXPORT char *metal_double_torch_synchronize() { return give(torch_synchronize()); }
 EXPORT void metal_double_set_torch_minor_version(int minor) { staged().torch_minor_version = minor; }
 EXPORT void metal_double_set_current_stream(int stream) { set_current_stream(stream); }
+// Runs `work` in a block on torch's queue.
+EXPORT void metal_double_on_queue(void (*work)()) {
+  dispatch_sync_f(stream_queue(), reinterpret_cast<void *>(work),
+                  [](void *body) { reinterpret_cast<void (*)()>(body)(); });
+}
+// What captures are, and what torch's own profiler does with them.
+EXPORT int metal_double_is_capturing() { return running_capture() != 0; }
+EXPORT void metal_double_start_capture(const char *path) {
+  @autoreleasepool {
+    MTLCaptureDescriptor *descriptor = [[[MTLCaptureDescriptor alloc] init] autorelease];
+    descriptor.captureObject = shared_device();
+    descriptor.destination = MTLCaptureDestinationGPUTraceDocument;
+    descriptor.outputURL = [NSURL fileURLWithPath:make_string(path)];
+    [[MTLCaptureManager sharedCaptureManager] startCaptureWithDescriptor:descriptor error:NULL];
+  }
+}
+EXPORT void metal_double_stop_capture() {
+  @autoreleasepool {
+    [[MTLCaptureManager sharedCaptureManager] stopCapture];
+  }
+}
 EXPORT void metal_double_end_encoder() { end_encoder_of_torch(); }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import torch
 
@@ -153,6 +154,32 @@ class MetalDouble:
         """torch.mps.synchronize()."""
         if errors := self._text("torch_synchronize"):
             raise RuntimeError("\n".join(errors))
+
+    def on_queue(self, body: Callable[[], None]) -> None:
+        """Runs ``body`` in a block on torch's queue, as no code of torch's does, and raises what it raises."""
+        failures: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                body()
+            except BaseException as failure:
+                failures.append(failure)
+
+        self._function("on_queue")(ctypes.PYFUNCTYPE(None)(run))
+        if failures:
+            raise failures[0]
+
+    def is_capturing(self) -> bool:
+        """Whether a GPU capture runs."""
+        return bool(self._function("is_capturing")())
+
+    def start_capture(self, path: Path) -> None:
+        """Other code starts a capture, as torch.mps.profiler can."""
+        self._function("start_capture")(str(path).encode())
+
+    def stop_capture(self) -> None:
+        """Other code stops the capture, as a person in Xcode can."""
+        self._function("stop_capture")()
 
     def end_encoder(self) -> None:
         """Other code has torch end its open encoder, as torch::mps::get_command_buffer() does."""

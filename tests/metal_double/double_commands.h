@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #import "double_device.h"
 
@@ -46,6 +47,8 @@ std::shared_ptr<const LibrarySource> compile_source(const std::string &text, hel
 // Adds work of the GPU, and keeps a resource until the buffer has run.
 - (void)append:(std::function<void()>)command;
 - (void)keep:(id)resource;
+// For captures, which show the debug groups around a dispatch.
+- (void)addDispatchLabeled:(const std::string &)labels;
 - (void)encoderEnded;
 @end
 
@@ -53,7 +56,7 @@ std::shared_ptr<const LibrarySource> compile_source(const std::string &text, hel
   DoubleCommandBuffer *_buffer;
   DoublePipelineState *_pipeline;
   metal_double::ArgumentTable *_table;
-  std::int64_t _debugGroups;
+  std::vector<std::string> *_debugGroups;  // open ones, outermost first
   BOOL _hasEnded;
 }
 - (instancetype)initWithCommandBuffer:(DoubleCommandBuffer *)buffer;

@@ -52,6 +52,8 @@ struct CommandBufferState {
   std::vector<std::function<void()>> commands;
   std::vector<MTLCommandBufferHandler> handlers;
   std::vector<id> resources;
+  std::int64_t capture = running_capture();  // which was running when the buffer was made
+  std::vector<std::string> labels_of_dispatches;
 };
 
 }  // namespace metal_double
@@ -164,6 +166,7 @@ void GpuQueue::run() {
   return _state->status;
 }
 - (NSError *)error {
+  raise_staged(&Staged::error_exception);
   const std::lock_guard lock(_state->mutex);
   return _state->error;
 }
@@ -199,6 +202,10 @@ void GpuQueue::run() {
   }
 }
 
+- (void)addDispatchLabeled:(const std::string &)labels {
+  _state->labels_of_dispatches.push_back(labels);
+}
+
 - (void)append:(std::function<void()>)command {
   if (eager()) {
     [self run:command];
@@ -231,6 +238,10 @@ void GpuQueue::run() {
     _state->status = MTLCommandBufferStatusCommitted;
   }
   ++counters().command_buffers_committed;
+  // What a capture records: buffers that are made after its start and committed before its end.
+  if (_state->capture != 0 && _state->capture == running_capture()) {
+    for (const auto &labels : _state->labels_of_dispatches) record_dispatch(labels);
+  }
   _queue->enqueue(self);
 }
 
@@ -248,8 +259,9 @@ void GpuQueue::run() {
   const std::lock_guard staging(failures.mutex);
   if (failures.command_buffers_that_fail == 0) return;
   --failures.command_buffers_that_fail;
-  _state->error =
-      [make_error("MTLCommandBufferErrorDomain", failures.command_buffer_error, failures.command_buffer_reason) retain];
+  _state->error = [make_error(failures.command_buffer_domain.c_str(), failures.command_buffer_error,
+                              failures.command_buffer_reason) retain];
+  if (failures.command_buffers_that_fail == 0) failures.command_buffer_domain = command_buffer_error_domain;
 }
 
 // On the GPU's thread, which has no autorelease pool when the handlers are called, as Metal's own threads have none.
@@ -290,6 +302,7 @@ void GpuQueue::run() {
   if (self != nil) {
     _buffer = [buffer retain];
     _table = new ArgumentTable;
+    _debugGroups = new std::vector<std::string>;
   }
   return self;
 }
@@ -297,6 +310,7 @@ void GpuQueue::run() {
   const InDouble inside;
   if (!_hasEnded) report_violation("an encoder was released without endEncoding");
   delete _table;
+  delete _debugGroups;
   [_buffer release];
   [super dealloc];
 }
@@ -320,12 +334,16 @@ void GpuQueue::run() {
 - (void)pushDebugGroup:(NSString *)string {
   const InDouble inside;
   if (string == nil) report_violation("pushDebugGroup: without a string");
-  if ([self receive:_cmd]) ++_debugGroups;
+  if ([self receive:_cmd]) _debugGroups->push_back(text_of(string));
 }
 - (void)popDebugGroup {
   const InDouble inside;
   if (![self receive:_cmd]) return;
-  if (--_debugGroups < 0) report_violation("popDebugGroup without a group");
+  if (_debugGroups->empty()) {
+    report_violation("popDebugGroup without a group");
+  } else {
+    _debugGroups->pop_back();
+  }
 }
 
 - (void)setComputePipelineState:(id<MTLComputePipelineState>)state {
@@ -392,6 +410,15 @@ void GpuQueue::run() {
 // Metal's validation refuses a dispatch whose arguments the kernel could not use.
 - (BOOL)checkArguments {
   BOOL all_right = YES;
+  NSUInteger threadgroup_memory = [_pipeline staticThreadgroupMemoryLength];
+  for (const auto &declared : [_pipeline kernel]->info().arguments) {
+    if (declared.is_threadgroup_memory) threadgroup_memory += _table->threadgroup_memory[declared.index];
+  }
+  if (threadgroup_memory > [shared_device() maxThreadgroupMemoryLength]) {
+    report_violation("dispatch of " + [_pipeline kernel]->info().name + " with " + std::to_string(threadgroup_memory) +
+                     " bytes of threadgroup memory");
+    all_right = NO;
+  }
   for (const auto &declared : [_pipeline kernel]->info().arguments) {
     const std::string label = "dispatch of " + [_pipeline kernel]->info().name + ": argument " + declared.name +
                               " at index " + std::to_string(declared.index);
@@ -445,12 +472,16 @@ void GpuQueue::run() {
   const InDouble inside;
   if (![self receive:_cmd]) return;
   raise_staged(&Staged::launch_exception);
+  throw_staged(&Staged::launch_object);
   if (_pipeline == nil) {
     report_violation("dispatchThreadgroups: without a pipeline");
     return;
   }
   if (![self checkArguments] || ![self checkGrid:grid threads:threads]) return;
   ++counters().dispatches;
+  std::string labels;
+  for (const auto &group : *_debugGroups) labels += (labels.empty() ? "" : "/") + group;
+  [_buffer addDispatchLabeled:labels];
   const HostKernel kernel = [_pipeline kernel];
   [_buffer append:[kernel, table = *_table, grid, threads] { run_dispatch(kernel, table, grid, threads); }];
 }
@@ -465,7 +496,7 @@ void GpuQueue::run() {
 - (void)endEncoding {
   const InDouble inside;
   if (_hasEnded) report_violation("endEncoding sent twice");
-  if (_debugGroups > 0) report_violation("endEncoding inside of a debug group");
+  if (!_debugGroups->empty()) report_violation("endEncoding inside of a debug group");
   _hasEnded = YES;
   [_buffer encoderEnded];
 }

@@ -138,9 +138,11 @@ static MTLLanguageVersion newest_version_of(int macos_version) {
   }
   ++(is_archived ? counters().pipelines_from_archives : counters().pipelines_compiled);
   if (reflection != nullptr) {
-    *reflection = (options & MTLPipelineOptionArgumentInfo) != 0 && (options & MTLPipelineOptionBufferTypeInfo) != 0
-                      ? make_reflection(kernel)
-                      : nil;
+    const bool is_told = take_staged(&Staged::no_reflection).empty();
+    *reflection =
+        is_told && (options & MTLPipelineOptionArgumentInfo) != 0 && (options & MTLPipelineOptionBufferTypeInfo) != 0
+            ? make_reflection(kernel)
+            : nil;
   }
   return [[DoublePipelineState alloc] initWithKernel:kernel label:descriptor.label];
 }
@@ -153,9 +155,9 @@ static MTLLanguageVersion newest_version_of(int macos_version) {
 }
 @end
 
-id<MTLDevice> MTLCreateSystemDefaultDevice(void) {
+NSArray *MTLCopyAllDevices(void) {
   const InDouble inside;
-  return [shared_device() retain];
+  return shared_device() == nil ? [[NSArray alloc] init] : [[NSArray alloc] initWithObjects:shared_device(), nil];
 }
 
 @implementation DoubleBuffer

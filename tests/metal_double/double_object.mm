@@ -96,6 +96,11 @@ void raise_staged(std::string Staged::*member) {
   [[[NSException alloc] initWithName:NSInternalInconsistencyException reason:text userInfo:nil] raise];
 }
 
+void throw_staged(std::string Staged::*member) {
+  const std::string text = take_staged(member);
+  if (!text.empty()) @throw [make_string(text) retain];
+}
+
 void require_autorelease_pool(const char *message) {
   if ([NSAutoreleasePool currentPool] == nil) {
     report_violation(std::string(message) + " sent on a thread without an autorelease pool: its result leaks");

@@ -58,6 +58,11 @@ std::string take_staged(std::string Staged::*member) {
   return text;
 }
 
+std::atomic<std::int64_t> &running_capture() {
+  static std::atomic<std::int64_t> instance{0};
+  return instance;
+}
+
 std::atomic<bool> &eager() {
   static std::atomic<bool> instance{false};
   return instance;

@@ -39,6 +39,9 @@ class InDouble {
 };
 bool is_in_double();
 
+// The value of MTLCommandBufferErrorDomain.
+inline constexpr const char *command_buffer_error_domain = "MTLCommandBufferErrorDomain";
+
 // Failures to stage. Each is used up by the first message that it fits, but for the persistent ones.
 struct Staged {
   std::mutex mutex;
@@ -48,6 +51,10 @@ struct Staged {
   std::string archive_error;              // adding to a binary archive fails with this text
   std::string exception;                  // newLibraryWithSource raises an NSException with this reason
   std::string launch_exception;           // dispatchThreadgroups raises one
+  std::string launch_object;              // dispatchThreadgroups throws an NSString, which is no NSException
+  std::string error_exception;            // a command buffer raises an NSException when it is asked for its error
+  std::string no_reflection;              // newComputePipelineState tells nothing of the arguments
+  std::string capture_error;              // a capture does not start, with this text
   std::string archive_write_error;        // writing a binary archive fails with this text
   std::string no_memory;                  // newBufferWithLength returns nil
   std::string no_command_buffer;          // torch's stream has none to give
@@ -56,6 +63,7 @@ struct Staged {
   std::int64_t command_buffer_error = 0;  // MTLCommandBufferError of the next buffers to run
   int command_buffers_that_fail = 0;
   std::string command_buffer_reason;
+  std::string command_buffer_domain = command_buffer_error_domain;
   // Persistent. There is no MPS until a test process asks for it: the programs that tests start are without.
   std::atomic<bool> no_device{false};
   std::atomic<bool> is_paravirtual{false};
@@ -65,6 +73,11 @@ struct Staged {
 };
 Staged &staged();
 std::string take_staged(std::string Staged::*member);
+
+// The capture that records: command buffers that are made from now on. 0 where none does.
+std::atomic<std::int64_t> &running_capture();
+// A dispatch that a capture has recorded, by its debug groups.
+void record_dispatch(const std::string &debug_groups);
 
 // Whether dispatches run when they are encoded. Off, they run on the GPU's thread after their buffer's commit.
 std::atomic<bool> &eager();

@@ -28,6 +28,16 @@ def no_rule_was_broken():
     assert not violations, "\n".join(violations)
 
 
+@pytest.fixture
+def asynchronous():
+    """Launches run after their command buffer's commit, on the double's own threads, as on a GPU."""
+    helion_msl.synchronize("mps")
+    _double.set_eager(False)
+    yield
+    helion_msl.synchronize("mps")
+    _double.set_eager(True)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session, exitstatus):
     helion_msl.synchronize("mps")

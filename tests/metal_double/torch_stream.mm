@@ -1,6 +1,7 @@
 #include "torch_stream.h"
 
 #include <array>
+#include <map>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
@@ -19,7 +20,30 @@ using namespace metal_double;
 struct dispatch_queue_s {
   std::mutex mutex;
   std::atomic<std::thread::id> owner{};
+  std::mutex specifics_mutex;
+  std::map<const void *, void *> specifics;  // guarded by specifics_mutex
 };
+
+namespace {
+
+thread_local dispatch_queue_t current_queue = nullptr;  // which runs the thread
+
+}  // namespace
+
+extern "C" TORCH_EXPORT void dispatch_queue_set_specific(dispatch_queue_t queue, const void *key, void *context,
+                                                         dispatch_function_t) {
+  const InDouble inside;
+  const std::lock_guard lock(queue->specifics_mutex);
+  queue->specifics[key] = context;
+}
+
+extern "C" TORCH_EXPORT void *dispatch_get_specific(const void *key) {
+  if (current_queue == nullptr) return nullptr;
+  const InDouble inside;
+  const std::lock_guard lock(current_queue->specifics_mutex);
+  const auto found = current_queue->specifics.find(key);
+  return found == current_queue->specifics.end() ? nullptr : found->second;
+}
 
 extern "C" TORCH_EXPORT void dispatch_sync_f(dispatch_queue_t queue, void *context, dispatch_function_t work) {
   if (queue->owner == std::this_thread::get_id()) {
@@ -27,14 +51,17 @@ extern "C" TORCH_EXPORT void dispatch_sync_f(dispatch_queue_t queue, void *conte
     work(context);
     return;
   }
+  const dispatch_queue_t outer = current_queue;
   const auto enter = [queue] {
     const InDouble inside;
     ++counters().dispatch_syncs;
     queue->mutex.lock();
     queue->owner = std::this_thread::get_id();
+    current_queue = queue;
   };
-  const auto leave = [queue] {
+  const auto leave = [queue, outer] {
     const InDouble inside;
+    current_queue = outer;
     queue->owner = std::thread::id();
     queue->mutex.unlock();
   };

@@ -125,7 +125,7 @@ typedef void (^MTLCommandBufferHandler)(id<MTLCommandBuffer> buffer);
 #ifdef __cplusplus
 extern "C"
 #endif
-    id<MTLDevice> MTLCreateSystemDefaultDevice(void);
+    NSArray *MTLCopyAllDevices(void);
 
 // The device.
 
