@@ -28,7 +28,7 @@ def image():
         imports={
             "_malloc": LIBSYSTEM,
             "_objc_msgSend": LIBOBJC,
-            "_MTLCreateSystemDefaultDevice": METAL,
+            "_MTLCopyAllDevices": METAL,
             "__Znwm": LIBCXX,
             "_PyObject_Vectorcall": None,
             "__Py_NoneStruct": None,
@@ -49,6 +49,8 @@ def torches():
         wheel.version = version
         wheel.exports = frozenset({f"_{STREAM}"})
         wheel.system_imports = {LIBOBJC: frozenset({"_objc_msgSend"}), LIBCXX: frozenset({"__Znwm"})}
+        wheel.selectors = frozenset({"computeCommandEncoder", "commandBufferFromCommandQueue:", "copy"})
+        wheel.system_imports[METAL] = frozenset({"_MTLCopyAllDevices"})
         wheels.append(wheel)
     return wheels
 
@@ -84,6 +86,34 @@ def test_a_misspelt_name_of_torch_is_named_with_every_version(wall, image, torch
     ]
 
 
+@pytest.mark.parametrize(
+    "selector",
+    [
+        "computeCommandEncoderWithDispatchType:",
+        "computeCommandEncoderWithDescriptor:",
+        "commandBufferWithUnretainedReferences",
+        "commandBufferWithDescriptor:",
+    ],
+)
+def test_another_encoder_of_torchs_is_named(wall, image, torches, selector):
+    torches[1].selectors |= {selector}
+    (problem,) = wall.problems_of(image, torches)
+    assert problem.startswith(f"torch 2.13.0 sends {selector}: launches may need barriers")
+
+
+def test_a_torch_that_no_longer_makes_its_encoder_so_is_named(wall, image, torches):
+    torches[0].selectors -= {"computeCommandEncoder"}
+    (problem,) = wall.problems_of(image, torches)
+    assert problem.startswith("torch 2.10.0 does not send computeCommandEncoder")
+
+
+def test_a_message_that_the_page_does_not_name_is_named(wall, image):
+    planted = dataclasses.replace(image, selectors=frozenset({"setBytes:length:atIndex:", "setLabel:", "useHeap:"}))
+    page = "| `setBytes:length:atIndex:`, also `useHeaps:count:` | and the `label` |"
+    (problem,) = wall.unnamed_messages(planted, page)
+    assert problem.startswith("message useHeap: is sent")
+
+
 def test_an_extension_without_torch_is_reported(wall, image, torches):
     (problem,) = wall.problems_of(dataclasses.replace(image, strings=frozenset()), torches)
     assert problem.startswith("the extension looks up no symbol of torch")
@@ -108,8 +138,8 @@ def test_a_real_image_without_its_framework(tmp_path, monkeypatch, wall, torches
     monkeypatch.setenv("HELION_MSL_CROSS_STUBS", str(tmp_path / "stubs"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.c").write_text(
-        f'void *MTLCreateSystemDefaultDevice(void); const char *names[] = {{"{STREAM}"}};\n'
-        "void *PyInit__C(void) { return names[0] ? MTLCreateSystemDefaultDevice() : 0; }\n",
+        f'void *MTLCopyAllDevices(void); const char *names[] = {{"{STREAM}"}};\n'
+        "void *PyInit__C(void) { return names[0] ? MTLCopyAllDevices() : 0; }\n",
         encoding="utf-8",
     )
     assert compiler.main(["cc", "-c", "a.c", "-o", "a.o"]) == 0
@@ -119,7 +149,7 @@ def test_a_real_image_without_its_framework(tmp_path, monkeypatch, wall, torches
     problems = wall.problems_of(image, torches)
     if framework:
         assert problems == []
-        assert image.imports["_MTLCreateSystemDefaultDevice"] == METAL
+        assert image.imports["_MTLCopyAllDevices"] == METAL
         assert image.minimum_macos[:2] == (14, 0)
     else:
-        assert problems == ["_MTLCreateSystemDefaultDevice is in no library that the extension loads"]
+        assert problems == ["_MTLCopyAllDevices is in no library that the extension loads"]

@@ -22,6 +22,7 @@ class Image:
         exports: the symbols it offers.
         minimum_macos: lowest version of macOS that it runs on.
         strings: the C string literals in it.
+        selectors: the names of the messages that it sends or asks for.
     """
 
     libraries: frozenset[str]
@@ -29,6 +30,7 @@ class Image:
     exports: frozenset[str]
     minimum_macos: tuple[int, ...]
     strings: frozenset[str]
+    selectors: frozenset[str] = frozenset()
 
 
 def read_image(path: Path, *, with_strings: bool = False) -> Image:
@@ -53,15 +55,15 @@ def read_image(path: Path, *, with_strings: bool = False) -> Image:
         # Two-level name space: the high byte is the place of the library among the load commands, from 1.
         ordinal = (symbol.description >> 8) & 0xFF
         imports[str(symbol.name)] = str(libraries[ordinal - 1]) if 1 <= ordinal <= len(libraries) else None
-    strings: set[str] = set()
-    if with_strings:
-        for section in image.sections:
-            if section.name == "__cstring":
-                strings.update(bytes(section.content).decode("utf-8", "replace").split("\0"))
+    texts: dict[str, set[str]] = {"__objc_methname": set()} | ({"__cstring": set()} if with_strings else {})
+    for section in image.sections:
+        if section.name in texts:
+            texts[section.name].update(bytes(section.content).decode("utf-8", "replace").split("\0"))
     return Image(
         libraries=frozenset(str(library) for library in libraries),
         imports=imports,
         exports=frozenset(str(name) for name in defined),
         minimum_macos=tuple(image.build_version.minos) if image.has_build_version else (),
-        strings=frozenset(strings),
+        strings=frozenset(texts.get("__cstring", ())),
+        selectors=frozenset(texts["__objc_methname"] - {""}),
     )

@@ -64,11 +64,12 @@ class TorchWheel:
         version: of torch.
         exports: the symbols of ``libtorch_cpu.dylib``.
         system_imports: for every library of macOS, the symbols that torch's libraries take from it.
+        selectors: the names of the messages that ``libtorch_cpu.dylib`` sends.
     """
 
     def __init__(self, version: str) -> None:
         self.version = version
-        summary = CACHE / version / "symbols.json"
+        summary = CACHE / version / "contents.json"
         if not summary.exists():
             content = self._read(fetch_wheel(version))
             summary.write_text(json.dumps(content), encoding="utf-8")
@@ -77,10 +78,12 @@ class TorchWheel:
         self.system_imports: dict[str, frozenset[str]] = {
             library: frozenset(symbols) for library, symbols in content["imports"].items()
         }
+        self.selectors: frozenset[str] = frozenset(content["selectors"])
 
     @staticmethod
     def _read(wheel: Path) -> dict[str, object]:
         exports: list[str] = []
+        selectors: list[str] = []
         imports: dict[str, set[str]] = {}
         with zipfile.ZipFile(wheel) as archive, tempfile.TemporaryDirectory() as directory:
             for name in archive.namelist():
@@ -90,7 +93,12 @@ class TorchWheel:
                 if name.endswith("libtorch_cpu.dylib"):
                     # Those of the MPS backend alone: there are hundreds of thousands.
                     exports = sorted(symbol for symbol in image.exports if "3mps" in symbol)
+                    selectors = sorted(image.selectors)
                 for symbol, library in image.imports.items():
                     if library is not None and library.startswith("/"):
                         imports.setdefault(library, set()).add(symbol)
-        return {"exports": exports, "imports": {library: sorted(symbols) for library, symbols in imports.items()}}
+        return {
+            "exports": exports,
+            "imports": {library: sorted(symbols) for library, symbols in imports.items()},
+            "selectors": selectors,
+        }

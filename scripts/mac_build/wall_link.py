@@ -4,7 +4,8 @@ usage: python -m mac_build.wall_link
 
 Needs the wheel of ``make wall-compile``. A symbol is accounted for by the Python stable ABI, by Apple's own list of
 libSystem's exports, by an import of torch's macOS wheels from the same library, or by ``system_symbols.DOCUMENTED``.
-The names that the extension looks up in torch when it runs are held against what torch's wheels export.
+The names that the extension looks up in torch when it runs are held against what torch's wheels export, the messages
+that it sends against ``docs/metal_runtime.md``, and torch's own messages against what the engine relies on.
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ import abi3info
 import ziglang
 from abi3info.models import PyVersion, Symbol
 
-from mac_build import macho, system_symbols, torch_wheels
+from mac_build import macho, messages, system_symbols, torch_wheels
 
 DIST = torch_wheels.ROOT / "build" / "mac" / "dist"
+PAGE = torch_wheels.ROOT / "docs" / "metal_runtime.md"
 STABLE_ABI = PyVersion(3, 12)
+# torch's encoder is a serial one, and its command buffers keep what they use. What would make others:
+_OTHER_ENCODER = re.compile(r"computeCommandEncoderWith\w+:|commandBufferWith(UnretainedReferences|Descriptor:)")
+_OWN_ENCODER = frozenset({"computeCommandEncoder", "commandBufferFromCommandQueue:"})
 
 
 def libsystem_exports() -> frozenset[str]:
@@ -62,6 +67,27 @@ def torch_names(image: macho.Image) -> set[str]:
     return {f"_{text}" for text in image.strings if pattern.fullmatch(text)}
 
 
+def torch_message_problems(torch: torch_wheels.TorchWheel) -> list[str]:
+    """One line for each message by which ``torch`` may make other encoders or command buffers than expected."""
+    problems = [
+        f"torch {torch.version} sends {selector}: launches may need barriers, or have to retain what they use"
+        for selector in sorted(torch.selectors)
+        if _OTHER_ENCODER.fullmatch(selector)
+    ]
+    problems += [
+        f"torch {torch.version} does not send {selector}: how does it make its encoder?"
+        for selector in sorted(_OWN_ENCODER - torch.selectors)
+    ]
+    return problems
+
+
+def unnamed_messages(image: macho.Image, page: str) -> list[str]:
+    """One line for each message that the extension sends and ``page`` does not name."""
+    return [
+        f"message {name} is sent, and {PAGE.name} does not say why" for name in messages.unnamed(image.selectors, page)
+    ]
+
+
 def problems_of(image: macho.Image, torches: list[torch_wheels.TorchWheel]) -> list[str]:
     """One line for each symbol that is not accounted for."""
     libsystem = libsystem_exports()
@@ -80,6 +106,7 @@ def problems_of(image: macho.Image, torches: list[torch_wheels.TorchWheel]) -> l
         problems.append("the extension looks up no symbol of torch, so it cannot reach torch's MPS stream")
     for torch in torches:
         problems += [f"{name} is not exported by torch {torch.version}" for name in sorted(names - torch.exports)]
+        problems += torch_message_problems(torch)
     return problems
 
 
@@ -93,14 +120,14 @@ def main() -> int:
         image = macho.read_image(Path(archive.extract(name, directory)), with_strings=True)
     versions = sorted({torch_wheels.OLDEST, torch_wheels.TESTED, torch_wheels.newest_version()})
     torches = [torch_wheels.TorchWheel(version) for version in versions]
-    problems = problems_of(image, torches)
+    problems = problems_of(image, torches) + unnamed_messages(image, PAGE.read_text(encoding="utf-8"))
     for problem in problems:
         print(f"wall-link: {problem}")
     if problems:
         return 1
     print(
         f"wall-link: all {len(image.imports)} symbols of {name} are accounted for, and all {len(torch_names(image))} "
-        f"that it looks up in torch {', '.join(versions)}"
+        f"that it looks up in torch {', '.join(versions)}; {PAGE.name} names all {len(image.selectors)} messages"
     )
     return 0
 
