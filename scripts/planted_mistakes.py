@@ -8,6 +8,7 @@ _LAUNCH = "tests/test_metal_launch.py"
 _ERRORS = "tests/test_metal_errors.py"
 _STREAMS = "tests/test_metal_streams.py"
 _REFUSALS = "tests/test_metal_refusals.py"
+_TOOLS = "tests/test_metal_tools.py"
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,8 @@ MISTAKES = (
     Mistake(
         "no autorelease pool in the completion handler",
         "metal_command_buffer.mm",
-        "    const AutoreleasePool pool;\n    if (record.region)",
-        "    if (record.region)",
+        "      const AutoreleasePool pool;\n      if (record.region)",
+        "      if (record.region)",
         r"autorelease called without pool|without pool in place",
         (f"{_ERRORS}::test_a_failed_command_buffer_raises_once_with_kernels_and_reason",),
     ),
@@ -191,7 +192,7 @@ MISTAKES = (
         "metal_runtime.mm",
         "      commit_stream(stream);\n      encoding = {};\n",
         "      commit();\n      encoding = {};\n",
-        r"dispatch_sync on the queue that runs the caller: libdispatch would never return",
+        r"LaunchError: committing: called from a block on torch's own MPS queue",
         (f"{_LAUNCH}::test_a_commit_follows_every_64_launches",),
     ),
     Mistake(
@@ -232,8 +233,8 @@ MISTAKES = (
     Mistake(
         "a failure that torch reports too is raised twice",
         "metal_runtime.mm",
-        "if (!torch_error.empty() && !is_known(torch_error, thrown_by_launches))",
-        "if (!torch_error.empty() && (true || is_known(torch_error, thrown_by_launches)))",
+        "if (!is_known(error, thrown_by_launches)) throw KernelError(error);",
+        "if (true || is_known(error, thrown_by_launches)) throw KernelError(error);",
         r"FAILED \S+test_a_failure_that_a_launch_has_raised_is_not_raised_by_synchronize_again",
         (f"{_STREAMS}::test_a_failure_that_a_launch_has_raised_is_not_raised_by_synchronize_again",),
     ),
@@ -263,6 +264,96 @@ MISTAKES = (
         "  if (library && error == nil) return library;",
         r"FAILED \S+test_warnings_do_not_stop_a_compile",
         (f"{_ERRORS}::test_warnings_do_not_stop_a_compile",),
+    ),
+    Mistake(
+        "objects that are no NSException are not caught",
+        "objective_c_try.m",
+        "  } @catch (id thrown) {\n",
+        "  } @catch (NSURL *thrown) {\n",
+        r"AddressSanitizer: \S+|Fatal Python error: \w+|an exception crossed dispatch_sync|terminate called",
+        (f"{_ERRORS}::test_an_object_that_is_no_exception_may_be_thrown_too",),
+    ),
+    Mistake(
+        "exceptions of Metal's in a completion handler are not caught",
+        "metal_command_buffer.mm",
+        '    guard_objective_c<KernelError>("Metal does not tell", [&] {\n',
+        "    const auto read = [](auto &&body) { body(); };\n    read([&] {\n",
+        r"AddressSanitizer: \S+|Fatal Python error: \w+|terminate called",
+        (f"{_ERRORS}::test_an_exception_of_metal_in_the_completion_handler_is_a_failure",),
+    ),
+    Mistake(
+        "torch's queue is not known when it runs the caller",
+        "metal_runtime.mm",
+        "if (dispatch_get_specific(&queue_key) == (void *)queue) {",
+        "if (dispatch_get_specific(&queue_key) == (void *)&queue) {",
+        r"dispatch_sync on the queue that runs the caller: libdispatch would never return",
+        (f"{_ERRORS}::test_a_call_from_torchs_own_queue_is_refused",),
+    ),
+    Mistake(
+        "codes of other domains are taken for Metal's",
+        "metal_command_buffer.mm",
+        'if (text_of(error.domain) != "MTLCommandBufferErrorDomain") return {};',
+        "if (error == nil) return {};",
+        r"FAILED \S+test_codes_of_other_domains_mean_something_else",
+        (f"{_ERRORS}::test_codes_of_other_domains_mean_something_else",),
+    ),
+    # Tools
+    Mistake(
+        "a debug group is left open where the launch fails",
+        "metal_runtime.mm",
+        "  } catch (const std::exception &) {\n    [encoder popDebugGroup];\n    throw;\n  }\n",
+        "  } catch (const std::exception &) {\n    throw;\n  }\n",
+        r"endEncoding inside of a debug group",
+        (f"{_TOOLS}::test_a_label_ends_where_its_launch_fails",),
+    ),
+    Mistake(
+        "a debug group is never closed",
+        "metal_runtime.mm",
+        "    throw;\n  }\n  [encoder popDebugGroup];\n",
+        "    throw;\n  }\n",
+        r"endEncoding inside of a debug group",
+        (f"{_TOOLS}::test_a_label_is_a_debug_group_around_the_launch",),
+    ),
+    Mistake(
+        "a debug group is closed twice",
+        "metal_runtime.mm",
+        "    throw;\n  }\n  [encoder popDebugGroup];\n",
+        "    throw;\n  }\n  [encoder popDebugGroup];\n  [encoder popDebugGroup];\n",
+        r"popDebugGroup without a group",
+        (f"{_TOOLS}::test_a_label_is_a_debug_group_around_the_launch",),
+    ),
+    Mistake(
+        "a capture begins while torch has a command buffer",
+        "metal_tools.mm",
+        "  synchronize();\n  guard_objective_c",
+        "  commit();\n  guard_objective_c",
+        r"FAILED \S+test_a_capture_holds_the_launches_of_its_block_under_their_names",
+        (f"{_TOOLS}::test_a_capture_holds_the_launches_of_its_block_under_their_names",),
+    ),
+    Mistake(
+        "a capture ends before its work is committed",
+        "metal_tools.mm",
+        "  std::exception_ptr failure;\n  try {\n    synchronize();\n",
+        "  std::exception_ptr failure;\n  try {\n",
+        r"FAILED \S+test_a_capture_holds_the_launches_of_its_block_under_their_names",
+        (f"{_TOOLS}::test_a_capture_holds_the_launches_of_its_block_under_their_names",),
+    ),
+    Mistake(
+        "a region of GPU time stays open after a failure",
+        "metal_tools.mm",
+        "  region_.close(region);\n  synchronize();\n",
+        "  synchronize();\n  region_.close(region);\n",
+        r"another region is being measured",
+        (f"{_TOOLS}::test_a_failed_command_buffer_in_a_region_is_raised_and_the_region_closed",),
+    ),
+    # Threadgroup memory
+    Mistake(
+        "threadgroup memory is not rounded up",
+        "metal_runtime.mm",
+        "[encoder setThreadgroupMemoryLength:(argument.byte_count + 15) / 16 * 16 atIndex:index];",
+        "[encoder setThreadgroupMemoryLength:argument.byte_count atIndex:index];",
+        r"setThreadgroupMemoryLength: of \d+ bytes, multiples of 16 can be set",
+        (f"{_REFUSALS}::test_threadgroup_memory_comes_in_multiples_of_16_bytes",),
     ),
     # Cost
     Mistake(
@@ -300,8 +391,8 @@ MISTAKES = (
     Mistake(
         "pipelines are not stored on disk",
         "metal_pipeline.mm",
-        "  if (is_archived && pipeline.state) {",
-        "  if (is_archived && !pipeline.state) {",
+        "  if (is_archived && is_usable(pipeline)) {",
+        "  if (is_archived && !is_usable(pipeline)) {",
         r"FAILED \S+test_a_second_process_takes_the_pipeline_from_the_archive",
         (f"{_ERRORS}::test_a_second_process_takes_the_pipeline_from_the_archive",),
     ),
