@@ -156,3 +156,18 @@ def test_a_tensor_without_dimensions_is_a_number_to_plain_python_too() -> None:
     for value in (2.5, -7.0, 0.0):
         check(scaled, torch.tensor(value), x, torch.zeros(3))
     check(scaled, torch.tensor(5, dtype=torch.int32), x, torch.zeros(3))
+
+
+def scalars_in_tuples(t, x, out):
+    a, b = t, x[0]
+    pair = (t, b)
+    c, d = both(t)
+    out[0], out[1], out[2] = a + pair[0], c, d
+
+
+def both(t):
+    return t, 2
+
+
+def test_a_tensor_without_dimensions_can_be_an_item_of_a_tuple() -> None:
+    check(scalars_in_tuples, torch.tensor(2.5), torch.tensor([3.0]), torch.zeros(3))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from helion_msl import KernelError, TranslationError, metal_jit
+from helion_msl import KernelError, TranslationError, metal_jit, reference
 from helion_msl import language as ml
 from helion_msl.walker import SCALAR_TYPES, TensorType, translate
 
@@ -52,6 +52,34 @@ def test_print_writes_lines_as_python_does(capfd) -> None:
     metal_jit(printing)[1, 1](x, k)
     got = capfd.readouterr().out
     assert got == "start None 3 0.5 100%\n0.1;    2.000|   7|ff\n(1e+20, -3) 7a\n\n"
+
+
+def printing_truths(x, m):
+    i = ml.tid[0]
+    print(x[i] > 1, (m[i], 2), f"{not m[i]} {m[i]:d} {m[i]:3}", True)
+    assert x[i] < 3, f"{m[i]} {x[i] > 0}"
+
+
+def test_truth_values_are_printed_by_their_names(capfd) -> None:
+    x, m = torch.tensor([0.5, 2.0]), torch.tensor([True, False])
+    metal_jit(printing_truths)[1, 2](x, m)
+    got = capfd.readouterr().out
+    reference.run(printing_truths, [x, m], 1, 2)
+    assert got == capfd.readouterr().out
+    assert "False (True, 2) False 1   1 True" in got
+    with pytest.raises(KernelError, match=r"assertion failed: x\[i\] < 3: False True$"):
+        metal_jit(printing_truths)[1, 2](torch.tensor([0.5, 4.0]), m)
+
+
+def counting_truths(x):
+    print(ml.atomic_add(x, 0, 1) > 0, x[0] > 0, ml.atomic_add(x, 0, 1) > 1)
+
+
+def test_the_parts_of_a_message_are_evaluated_once_and_in_order(capfd) -> None:
+    x = torch.zeros(1, dtype=torch.int32)
+    metal_jit(counting_truths)[1, 1](x)
+    assert capfd.readouterr().out == "False True False\n"
+    assert x.item() == 2
 
 
 NUMBERS = [0.1, 1e6, 1.5e-7, 16777216.0, 3.0, -0.0, 123.456, 1e16, 1.0e-4, 9.999999e15, 0.00012, 1e-45, 3.4028235e38]
@@ -104,6 +132,7 @@ def test_an_assertion_that_holds_at_translation_is_left_out() -> None:
         ("print(1, end='')", "takes no `end`"),
         ("print(f'{x[0]!r}')", "no `repr`"),
         ("print(f'{x[0]:d}')", "cannot be printed"),
+        ("print(x[0] > 1, x[0] > 2, x[0] > 3, x[0] > 4, x[0] > 5)", "5 truth values"),
         ("v = print(1)", "print returns nothing"),
     ],
 )

@@ -60,16 +60,21 @@ def _clang(directory: Path, optimization: int) -> Path:
     from helion_msl._toolchain import find_toolchain
 
     command = " ".join(f"'{part}'" for part in find_toolchain().clang)
-    # Nothing needs to be inlined where no barrier waits, so that at level 0 no pass has to run at all.
-    extra = " -Xclang -disable-llvm-passes" if optimization == 0 else ""
+    # Where no thread waits for another nothing has to be inlined, so that at level 0 no pass has to run at all.
+    quick = (
+        'case "$*" in *" -c "*)\n'
+        '  for part in "$@"; do case $part in *.cpp) source=$part;; esac; done\n'
+        '  grep -q "USES_simd_\\|USES_threadgroup_barrier" "$source" || set -- "$@" -Xclang -disable-llvm-passes;;\n'
+        "esac\n"
+    )
     script = directory / "clang"
     script.write_text(
         "#!/bin/sh\n"
         'for part in "$@"; do\n'
         "  shift\n"
-        f'  [ "$part" = -O3 ] && set -- "$@" -O{optimization}{extra} || set -- "$@" "$part"\n'
+        f'  [ "$part" = -O3 ] && set -- "$@" -O{optimization} || set -- "$@" "$part"\n'
         "done\n"
-        f'exec {command} "$@"\n'
+        f'{quick if optimization == 0 else ""}exec {command} "$@"\n'
     )
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
     return script

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _HELPER = re.compile(r"\bhelion_msl::\w+")
 _END_OF_HELPERS = "}  // namespace helion_msl"
 _SWIZZLE = re.compile(r"\.(?:[xyzw]{2,4}|[rgba]{2,4})\b")
+_WAITS = re.compile(r"\b(?:simd_|threadgroup_barrier)")
 BATCH = 8  # kernels of one source: the host engine keeps that many in a library
 # The macro without its `#if`: what needs no preprocessor compiles in half the time.
 _ASSERT = """
@@ -143,8 +144,8 @@ def check(kernels: Sequence[Kernel]) -> list[Failure]:
     prepared = [_prepare(kernel) for kernel in kernels]
     failures = [each for each in prepared if isinstance(each, Failure)]
     usable = [each for each in prepared if isinstance(each, _Prepared)]
-    # The engine has its headers compiled for sources without swizzles.
-    usable.sort(key=lambda each: _SWIZZLE.search(each.msl) is not None)
+    # The engine has its headers compiled for sources without swizzles; barriers take time to compile.
+    usable.sort(key=lambda each: (_SWIZZLE.search(each.msl) is not None, _WAITS.search(each.msl) is not None))
     for first in range(0, len(usable), BATCH):
         failures += _check_batch(usable[first : first + BATCH])
     return failures

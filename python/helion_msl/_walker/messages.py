@@ -11,11 +11,17 @@ from .types import BOOL, FLOAT32, INT32, INT64, UINT32, UINT64, ScalarType, prom
 from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .parse_expressions import ExpressionParser
+    from .parse_statements import StatementParser
     from .values import Value
 
 # What os_log and printf call the type; a bare %g is a float as Python prints it, where the engine can.
 _CONVERSIONS = {INT32: "%d", UINT32: "%u", INT64: "%ld", UINT64: "%lu", FLOAT32: "%g"}
+# Stands in a format for a truth value, which no conversion prints by its name.
+_TRUTH = "\0"
+_MOST_TRUTHS = 4  # in one message: each doubles the statements
 _SPECIFICATION = re.compile(r"(?P<flags>0?)(?P<width>\d*)(?P<precision>\.\d+)?(?P<kind>[dfegx]?)")
 
 
@@ -41,8 +47,9 @@ class _Parts:
             self.literal(str(number.value))
             return
         if number.type is BOOL and not specification:
-            # Nothing prints a truth value by its name; "False" and "True" as text need two statements.
-            number = fold.convert(number, INT32)
+            self.values.append(number)
+            self.format += _TRUTH
+            return
         scalar = operators.scalar_type(number)
         wide = FLOAT32 if scalar.is_float else promote(scalar, scalar)
         self.values.append(fold.convert(number, wide))
@@ -100,6 +107,36 @@ class _Parts:
 
     def message(self) -> ir.Message:
         return ir.Message(self.format, tuple(self.values))
+
+
+def emit(
+    parser: StatementParser, node: ast.AST, message: ir.Message, statement: Callable[[ir.Message], ir.Statement]
+) -> None:
+    """Append the statement of a message: one for each combination of the truth values in it, as ``True`` and ``False``.
+
+    Raises:
+        TranslationError: there are too many.
+    """
+    count = message.format.count(_TRUTH)
+    if count > _MOST_TRUTHS:
+        raise parser.error(node, f"a message with {count} truth values", "print them one by one, or as int(condition)")
+    if count:
+        values = tuple(
+            value if isinstance(value, ir.Constant) else parser._temporary(node, value) for value in message.values
+        )
+        message = ir.Message(message.format, values)
+    for each in _spelled(message, statement, parser.source.line(node)):
+        parser.emit(each)
+
+
+def _spelled(message: ir.Message, statement: Callable[[ir.Message], ir.Statement], line: int) -> list[ir.Statement]:
+    if _TRUTH not in message.format:
+        return [statement(message)]
+    place = next(index for index, value in enumerate(message.values) if value.type is BOOL)
+    rest = (*message.values[:place], *message.values[place + 1 :])
+    named, other = (ir.Message(message.format.replace(_TRUTH, text, 1), rest) for text in ("True", "False"))
+    test = message.values[place]
+    return [ir.If(test, _spelled(named, statement, line), _spelled(other, statement, line), line)]
 
 
 def print_message(parser: ExpressionParser, node: ast.Call) -> ir.Message:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 from . import fold, ir, values
 from .infer import TypeConflictError
 from .messages import assert_message, print_message
+from .messages import emit as emit_message
 from .parse_base import MAXIMUM_BUFFERS, fields_of
 from .parse_loops import LoopParser
-from .types import MAXIMUM_THREADGROUP_MEMORY, VOID, ScalarType, TupleType
+from .types import BOOL, MAXIMUM_THREADGROUP_MEMORY, VOID, ScalarType, TupleType
 from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
@@ -210,12 +211,20 @@ class StatementParser(LoopParser):
         line = self.source.line(node)
         if isinstance(test, ir.Constant) and test.value:
             return
-        self.emit(ir.Assert(test, assert_message(self, node), line))
+        message = assert_message(self, node)
+        if all(value.type is not BOOL for value in message.values):
+            self.emit(ir.Assert(test, message, line))
+            return
+        outer, self._body = self._body, []
+        emit_message(self, node, message, lambda spelled: ir.Assert(ir.Constant(False, BOOL), spelled, line))
+        failed, self._body = self._body, outer
+        self.emit(ir.If(fold.logical_not(test), failed, [], line))
 
     def visit_Expr(self, node: ast.Expr) -> None:
         """Evaluate an expression for its effect; strings are documentation, and ``print`` prints."""
         if isinstance(node.value, ast.Call) and self.value(node.value.func) == PythonObject(print):
-            self.emit(ir.Print(print_message(self, node.value), self.source.line(node)))
+            line = self.source.line(node)
+            emit_message(self, node, print_message(self, node.value), lambda message: ir.Print(message, line))
             return
         if isinstance(node.value, ast.Constant) and node.value.value is Ellipsis:
             return
