@@ -298,19 +298,17 @@ def test_beside_another_loop() -> None:
 # ---- what is refused ----------------------------------------------------------------------------------------------
 
 
-def test_what_a_loop_carries_beside_products_is_refused() -> None:
-    @metal(16, 16, 16)
-    def kernel(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        out = torch.empty([x.size(0), y.size(1)], dtype=x.dtype, device=x.device)
-        for tile_m, tile_n in hl.tile([x.size(0), y.size(1)]):
-            acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
-            for tile_k in hl.tile(x.size(1)):
-                acc = torch.addmm(acc * 0.5, x[tile_m, tile_k], y[tile_k, tile_n])
-            out[tile_m, tile_n] = acc
+def test_tiles_above_the_threadgroup_memory_are_refused_with_their_size() -> None:
+    @metal(16)
+    def kernel(x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        out = torch.empty([x.size(0), z.size(1)], dtype=x.dtype, device=x.device)
+        for tile in hl.tile(x.size(0)):
+            hidden = torch.relu(x[tile, :] @ y[:, :])
+            out[tile, :] = hidden @ z[:, :]
         return out
 
-    with pytest.raises(helion.exc.BackendUnsupported, match="only have products added"):
-        kernel(random(32, 32), random(32, 32))
+    with pytest.raises(helion.exc.BackendUnsupported, match=r"bytes together where a threadgroup has 32768"):
+        kernel(random(32, 24), random(24, 2000), random(2000, 40))
 
 
 def test_integers_are_refused() -> None:

@@ -7,9 +7,13 @@ Everything below this package imports Helion, whose import takes seconds:
 - ``handlers``, ``lowerings``: put ``expressions`` in the place of Helion's own expression generator
 - ``threads``, ``tiles``: how the elements of a tile are spread over the threads of a threadgroup
 - ``reductions``, ``groups``: sums, extrema and their positions across those threads
-- ``matmul``, ``products``, ``regions``, ``cooperative``, ``slices``: kernels that multiply matrices, in which all
-  threads of a threadgroup work together
+- ``cooperative``: kernels whose threads work together on a tile, with ``elements`` (dimensions, parts, loops over
+  elements), ``memory`` (threadgroup arrays, barriers), ``regions`` and ``products`` (matrix products),
+  ``tile_reductions`` (reductions, scans), ``flow``, ``types_of_text``, ``statements``, ``slices`` (what the code of one
+  element depends on, and of what type it is)
+- ``markers``, ``matmul``, ``combine``: what stands for a product, reduction or scan until the kernel is complete
 - ``tidy``, ``simplify``: rewrite Helion's generated function into plain Metal Python
-- ``operations``: Helion's own operations (``hl.load`` and others), registered under this backend's name
+- ``operations``, ``tile_operations``: Helion's own operations (``hl.load`` and others), registered under this backend's
+  name
 - ``launcher``: what the generated host function calls
 """

@@ -4,6 +4,6 @@ Helion finds this module by its name, in the package of the backend class, and r
 to repeat registrations (``helion._compiler.backend_registry.repair_backend_codegen``).
 """
 
-from helion_msl._helion import operations
+from helion_msl._helion import operations, tile_operations
 
-__all__ = ["operations"]
+__all__ = ["operations", "tile_operations"]

@@ -10,6 +10,7 @@ from helion import exc
 from helion._compiler.ast_extension import expr_from_string
 from helion._compiler.compile_environment import CompileEnvironment
 from helion._compiler.device_function import DeviceFunction
+from helion._compiler.host_function import HostFunction
 from helion._compiler.metal.backend import MetalBackend
 from helion._compiler.reduction_strategy import PersistentReductionStrategy
 from helion.language._tracing_ops import _host_tensor
@@ -17,7 +18,7 @@ from helion.runtime.config import Config
 
 from helion_msl._helion import reductions, threads
 from helion_msl._helion.lowerings import use_metal_expressions
-from helion_msl._helion.matmul import CODEGEN_NAME, has_matmul
+from helion_msl._helion.matmul import CODEGEN_NAME, needs_threadgroup, work_together, works_together
 from helion_msl._helion.tidy import tidy
 from helion_msl._helion.tiles import MetalTileStrategy
 from helion_msl._helion.values import metal_type
@@ -133,9 +134,16 @@ class HelionMslBackend(MetalBackend):
                 f"a tile whose dimensions share one block size (block ids {block_ids}): register a block size for each",
             )
         env = CompileEnvironment.current()
-        if has_matmul(fn.codegen.codegen_graphs):
+        if works_together(fn):
             return MetalTileStrategy.of_one_thread(fn, block_ids, config)
-        plan = threads.plan_threads(fn, config, self._reserved_reduction_threads(config))
+        try:
+            plan = threads.plan_threads(fn, config, self._reserved_reduction_threads(config))
+        except exc.BackendUnsupported:
+            if any(config.reduction_loops):
+                raise
+            # More elements than a threadgroup has threads.
+            work_together(fn)
+            return MetalTileStrategy.of_one_thread(fn, block_ids, config)
         sizes = [env.block_sizes[block_id].from_config_assert(config) for block_id in block_ids]
         order = env.config_spec.loop_orders.config_get(config.loop_orders, block_ids[0]) if len(block_ids) > 1 else None
         strategy = MetalTileStrategy(
@@ -150,10 +158,14 @@ class HelionMslBackend(MetalBackend):
     # ---- reductions -----------------------------------------------------------------------------------------------
 
     def create_reduction_strategy(self, fn: DeviceFunction, block_id: int, reduction_loop: int | None) -> TileStrategy:
-        if reduction_loop is None and has_matmul(fn.codegen.codegen_graphs):
-            # A whole dimension of an operand: no thread has an element of its own there.
+        if works_together(fn):
+            # No thread has an element of its own along a whole dimension.
             return PersistentReductionStrategy(fn, block_id)
         return super().create_reduction_strategy(fn, block_id, reduction_loop)
+
+    def _reject_extra_reduction_dimension(self) -> None:
+        if not works_together(DeviceFunction.current()):
+            super()._reject_extra_reduction_dimension()
 
     def reduction_expr(
         self,
@@ -226,6 +238,9 @@ class HelionMslBackend(MetalBackend):
         """
         env = CompileEnvironment.current()
         loops = list(config.reduction_loops)
+        if needs_threadgroup(HostFunction.current().device_ir.graphs):
+            # A whole threadgroup reduces rows of any length.
+            return Config.from_dict({**config.config, "reduction_loops": [None] * len(loops)}) if any(loops) else config
         changed = False
         for position, spec in enumerate(env.config_spec.reduction_loops):
             size = env.block_sizes[spec.block_id].numel
@@ -274,6 +289,6 @@ def _refuse_repeated_dimensions(graph: GraphInfo) -> None:
         if len(set(known)) != len(known):
             raise exc.BackendUnsupported(
                 "metal",
-                f"{node.name}, a tile of shape {tuple(value.size())} with two dimensions of the same block: a thread "
-                "has one position along a block, so this would be the diagonal; use tiles of different block sizes",
+                f"{node.name}, a tile of shape {tuple(value.size())}: Helion takes two of its dimensions for one, "
+                "since they have one size; loop over one of them with hl.tile, or give them different block sizes",
             )

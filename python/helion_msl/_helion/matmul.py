@@ -8,6 +8,7 @@ dimension; :mod:`helion_msl._helion.cooperative` turns the whole kernel around i
 from __future__ import annotations
 
 import functools
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,8 +16,9 @@ from helion import exc
 from helion._compiler.ast_extension import expr_from_string
 from helion._compiler.compile_environment import CompileEnvironment
 from helion._compiler.metal import mpp_graph_transform
-from helion.language import matmul_ops
+from helion.language import atomic_ops, matmul_ops, reduce_ops, scan_ops
 
+from helion_msl._helion.markers import MATMUL_MARKER as MARKER
 from helion_msl._helion.values import HALF_TYPES, Value, cast, metal_type
 
 if TYPE_CHECKING:
@@ -24,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from helion._compiler.aten_lowering import LoweringContext
+    from helion._compiler.device_function import DeviceFunction
     from helion._compiler.device_ir import GraphInfo
     from helion._compiler.inductor_lowering import CodegenState
 
-MARKER = "_helion_matmul"
 # The name under which this backend registers its operations.
 CODEGEN_NAME = "helion_msl"
 
@@ -37,6 +39,8 @@ _ATEN = (
     torch.ops.aten.bmm.default,
     torch.ops.aten.baddbmm.default,
 )
+
+_NEW_DIMENSIONS = (torch.ops.prims.iota.default, torch.ops.aten.arange.default, torch.ops.aten.stack.default)
 
 
 def keep_products() -> None:
@@ -50,8 +54,23 @@ def keep_products() -> None:
     def rewrite_mpp_graphs(device_ir: Any) -> None:
         if CompileEnvironment.current().codegen_name != CODEGEN_NAME:
             helions_own(device_ir)
+        else:
+            _name_dimensions(device_ir.graphs)
 
     mpp_graph_transform.rewrite_mpp_graphs = rewrite_mpp_graphs
+
+
+def _name_dimensions(graphs: Iterable[GraphInfo]) -> None:
+    """Makes dimensions of sizes that only ``hl.arange`` or ``torch.stack`` has known, so that they have an index."""
+    env = CompileEnvironment.current()
+    for graph in graphs:
+        for node in graph.graph.nodes:
+            value = node.meta.get("val")
+            if node.op != "call_function" or node.target not in _NEW_DIMENSIONS or not isinstance(value, torch.Tensor):
+                continue
+            for size in value.size():
+                if isinstance(size, int) and size > 1 and env.resolve_block_id(size) is None:
+                    env.allocate_reduction_dimension(size)
 
 
 def has_matmul(graphs: Iterable[GraphInfo]) -> bool:
@@ -61,6 +80,28 @@ def has_matmul(graphs: Iterable[GraphInfo]) -> bool:
         for graph in graphs
         for node in graph.graph.nodes
     )
+
+
+def needs_threadgroup(graphs: Iterable[GraphInfo]) -> bool:
+    """Whether a kernel does what a thread that has elements of its own cannot do."""
+    graphs = list(graphs)
+    if has_matmul(graphs) or sum(info.reduction for info in CompileEnvironment.current().block_sizes) > 1:
+        return True
+    together = {scan_ops._associative_scan, reduce_ops._reduce, *(getattr(atomic_ops, n) for n in atomic_ops.__all__)}
+    return any(node.op == "call_function" and node.target in together for graph in graphs for node in graph.graph.nodes)
+
+
+def works_together(fn: DeviceFunction) -> bool:
+    """Whether the threads of a kernel's threadgroups work together on a tile, instead of each on its elements."""
+    return fn in _TOGETHER or needs_threadgroup(fn.codegen.codegen_graphs)
+
+
+def work_together(fn: DeviceFunction) -> None:
+    """Let :func:`works_together` be true of a kernel whose code is not generated yet."""
+    _TOGETHER.add(fn)
+
+
+_TOGETHER: weakref.WeakSet[DeviceFunction] = weakref.WeakSet()
 
 
 def lower_aten(ctx: LoweringContext, node: torch.fx.Node) -> object:

@@ -13,7 +13,7 @@ from helion import exc
 from helion._compiler import aten_lowering
 from helion._compiler.ast_extension import expr_from_string
 from helion._compiler.compile_environment import CompileEnvironment
-from helion.language import _decorators, atomic_ops, matmul_ops, reduce_ops, scan_ops, view_ops
+from helion.language import _decorators, matmul_ops, view_ops
 from helion.language._gelu_tanh_approx import _gelu_erf, _gelu_tanh_approx
 from helion.language._tracing_ops import _mask_to
 from helion.language.memory_ops import load, store
@@ -158,9 +158,6 @@ def _refusal(reason: str) -> Any:
 _OUTSIDE = "compute it with torch outside the kernel"
 for _lowering, _reason in (
     (aten_lowering.constant_pad_nd_lowering, f"padding a tile: {_OUTSIDE}"),
-    (aten_lowering.stack_lowering, f"torch.stack of tiles: {_OUTSIDE}, or store the parts one by one"),
-    (aten_lowering.iota_lowering, "hl.arange: use tile.index, or a tensor of positions as an argument"),
-    (aten_lowering.arange_default_lowering, "torch.arange: use tile.index, or a tensor of positions as an argument"),
     (aten_lowering.sort_lowering, f"sorting a tile: {_OUTSIDE}"),
     (aten_lowering.gather_lowering, "torch.gather of a tile: load with an index tensor, x[index[tile]]"),
     (aten_lowering.topk_lowering, f"torch.topk of a tile: {_OUTSIDE}"),
@@ -168,13 +165,7 @@ for _lowering, _reason in (
     _lowering.register_codegen(_NAME)(_refusal(_reason))
 
 for _operation, _reason in (
-    (scan_ops._associative_scan, f"scans (cumsum, cumprod, hl.associative_scan): {_OUTSIDE}"),
-    (reduce_ops._reduce, "hl.reduce with a function of your own: use sum, prod, amax, amin, argmax or argmin"),
     (view_ops.split, f"hl.split: {_OUTSIDE}"),
     (view_ops.join, f"hl.join: {_OUTSIDE}"),
-    *(
-        (getattr(atomic_ops, _name), f"hl.{_name}: give each tile its own element, and combine them outside the kernel")
-        for _name in atomic_ops.__all__
-    ),
 ):
     _decorators.codegen(_operation, _NAME)(_refusal(_reason))

@@ -6,39 +6,16 @@ import ast
 import dataclasses
 from typing import TYPE_CHECKING
 
-from helion import exc
-
 from helion_msl._helion import slices
-from helion_msl._helion.matmul import MARKER
+from helion_msl._helion.markers import FOLD_MARKER, INDEX_MARKER, SCAN_MARKER, VALUE_MARKER
+from helion_msl._helion.markers import MATMUL_MARKER as MARKER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from helion_msl._helion.elements import Dimension
 
 # simdgroup_matrix multiplies blocks of 8x8 (Metal Shading Language Specification, section 2.3.2).
 BLOCK = 8
 _CASTS = frozenset({"ml.float32", "ml.float16", "ml.bfloat16"})
-
-
-@dataclasses.dataclass(frozen=True)
-class Dimension:
-    """One dimension of a tile.
-
-    Attributes:
-        block: Helion's id of it.
-        index: the variable that holds the index of an element.
-        offset: the variable that holds the index of the tile's first element.
-        size: elements of the tile.
-    """
-
-    block: int
-    index: str
-    offset: str
-    size: int
-
-    @property
-    def position(self) -> str:
-        """Stands for an element's place in its part of the tile, until a loop over elements gives it a variable."""
-        return f"_position_{self.block}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +63,7 @@ class Region:
         value = next(term.value for term in self.terms if term.target == target)
         if self.loop is None:
             marker = next(term.marker for term in self.terms if term.target == target)
-            value = _replaced(value, marker, product)
+            value = slices.replaced(value, marker, product)
         else:
             casts = _outer_casts(value)
             value = product
@@ -106,12 +83,23 @@ class Code:
     products: dict[str, ast.expr]
 
 
+class NotASumError(Exception):
+    """A loop that does more than adding products to tiles."""
+
+
 def match_loop(loop: ast.For, reassigned: set[str]) -> Region:
     """Takes a loop apart in which variables only have products added to them.
 
     Raises:
-        helion.exc.BackendUnsupported: it does anything else with them.
+        NotASumError: it does anything else with them.
     """
+    if not all(isinstance(statement, ast.Assign) for statement in loop.body):
+        raise NotASumError
+    if any(
+        next(slices.calls(loop, name), None) is not None
+        for name in (VALUE_MARKER, INDEX_MARKER, SCAN_MARKER, FOLD_MARKER)
+    ):
+        raise NotASumError
     values = {
         statement.targets[0].id: statement.value
         for statement in loop.body
@@ -135,14 +123,10 @@ def match_loop(loop: ast.For, reassigned: set[str]) -> Region:
         products = [part for part in parts if isinstance(part, ast.Call) and ast.unparse(part.func) == MARKER]
         starts = [part for part in parts if isinstance(part, ast.Name) and part.id == name]
         if not products or len(starts) != 1 or len(products) + 1 != len(parts):
-            raise exc.BackendUnsupported(
-                "metal",
-                f"a loop that computes {name} = {_described(value)}: in a loop that multiplies matrices a tile can "
-                "only have products added to it",
-            )
+            raise NotASumError
         terms += [Term(name, product, value) for product in products]
     if not terms:
-        raise exc.BackendUnsupported("metal", "a matrix product in a loop that is not summed up there")
+        raise NotASumError
     statements = [statement for statement in loop.body if not slices.writes(statement) & tainted]
     return Region(loop, statements, terms)
 
@@ -156,12 +140,14 @@ class Side:
         extent: elements that are in use.
         base: text of the index of the first one.
         limit: text of how many elements are left, where they may be fewer.
+        first: text of the place of the first element in the tile, None for 0.
     """
 
     dimension: Dimension | None
     extent: int
     base: str
     limit: str | None = None
+    first: str | None = None
 
     @property
     def bounds(self) -> list[str]:
@@ -179,19 +165,9 @@ class Side:
         """What an element's place along this side is called until it has a variable."""
         return self.dimension.position if self.dimension is not None else "0"
 
-    def bind(
-        self, place: str, replacements: dict[str, str | ast.expr], new_name: Callable[[str], str]
-    ) -> list[ast.stmt]:
-        """Gives the variables of this dimension their values for the element at `place`."""
-        if self.dimension is None:
-            return []
-        index = new_name(self.dimension.index)
-        replacements[self.dimension.index] = index
-        replacements[self.dimension.position] = place
-        return ast.parse(f"{index} = {self.base} + {place}").body
-
 
 def padded(extent: int) -> int:
+    """Elements with those that fill up the last block of 8."""
     return -(-extent // BLOCK) * BLOCK
 
 
@@ -210,33 +186,6 @@ def _outer_casts(node: ast.expr) -> list[str]:
         casts.append(ast.unparse(node.func))
         node = node.args[0]
     return casts
-
-
-def _replaced(node: ast.expr, old: ast.AST, new: ast.expr) -> ast.expr:
-    """A copy of `node` with the call that reads like `old` replaced."""
-    text = ast.unparse(old)
-
-    class Replacement(ast.NodeTransformer):
-        def visit_Call(self, call: ast.Call) -> ast.expr:
-            if ast.unparse(call) == text:
-                return new
-            return self.generic_visit(call)  # type: ignore[return-value]
-
-    copy: ast.expr = Replacement().visit(slices.renamed(node, {}))
-    return copy
-
-
-def _described(value: ast.expr) -> str:
-    """A value as a message shows it: products by what they multiply."""
-
-    class Short(ast.NodeTransformer):
-        def visit_Call(self, call: ast.Call) -> ast.expr:
-            self.generic_visit(call)
-            if ast.unparse(call.func) == MARKER:
-                return ast.BinOp(call.args[0], ast.MatMult(), call.args[1])
-            return call
-
-    return ast.unparse(Short().visit(slices.renamed(value, {})))
 
 
 def constant(node: ast.AST) -> object:

@@ -19,14 +19,13 @@ from helion._compiler.inductor_lowering import CodegenState, ReductionLowering
 from helion._compiler.reduction_strategy import LoopedReductionStrategy, ReductionStrategy, reduction_acc_dtype
 
 from helion_msl._helion.handlers import metal_handlers, typed_inputs
+from helion_msl._helion.markers import BLOCK, INDEX_MARKER, VALUE_MARKER
+from helion_msl._helion.matmul import works_together
 from helion_msl._helion.tiles import MetalTileStrategy
 from helion_msl._helion.values import METAL_TYPES, Value, as_value, literal_text
 
 if TYPE_CHECKING:
     from helion._compiler.aten_lowering import LoweringContext
-
-VALUE_MARKER = "_helion_reduce"
-INDEX_MARKER = "_helion_reduce_index"
 
 # Inductor's names of reductions, and which of ours computes them. `any` arrives as 0 and 1.
 _KINDS = {"sum": "sum", "prod": "prod", "max": "max", "min": "min", "any": "max"}
@@ -106,6 +105,8 @@ def strategy_placement(block_size_var: str | None) -> tuple[int, int]:
     """
     for strategy in DeviceFunction.current().tile_strategy.strategies:
         if isinstance(strategy, ReductionStrategy) and strategy.block_size_var(strategy.block_index) == block_size_var:
+            if works_together(DeviceFunction.current()):
+                return strategy.block_index, BLOCK
             return strategy._get_thread_axis(), strategy._reduction_thread_count()
     raise exc.BackendUnsupported("metal", "a reduction whose threads cannot be found")
 
@@ -116,6 +117,8 @@ def tile_placement(fn: DeviceFunction, block_id: int) -> tuple[int, int]:
     Raises:
         helion.exc.BackendUnsupported: the dimension has no threads of its own.
     """
+    if works_together(fn):
+        return block_id, BLOCK
     env = CompileEnvironment.current()
     canonical = env.canonical_block_id(block_id)
     placements = set()

@@ -10,10 +10,13 @@ import ast
 import collections
 from typing import TYPE_CHECKING
 
+from helion_msl._helion.values import METAL_TYPES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_EFFECTS = ("ml.simd_", "ml.barrier", "ml.threadgroup_array")
+_EFFECTS = ("ml.simd_", "ml.barrier", "ml.threadgroup_array", "ml.atomic_")
+_CASTS = frozenset(METAL_TYPES.values())
 
 
 def simplify(body: list[ast.stmt], block_dims: tuple[int, int, int]) -> list[ast.stmt]:
@@ -118,6 +121,13 @@ class _Folder(_Blocks):
         if axis is not None and self.block_dims[axis] == 1:
             return ast.Constant(0)
         return node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        name = ast.unparse(node.func)
+        inner = node.args[0] if len(node.args) == 1 else None
+        is_repeated = isinstance(inner, ast.Call) and ast.unparse(inner.func) == name and len(inner.args) == 1
+        return inner if inner is not None and is_repeated and name in _CASTS else node
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
         self.generic_visit(node)

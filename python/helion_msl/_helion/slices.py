@@ -72,6 +72,19 @@ def renamed(node: Any, replacements: Mapping[str, str | ast.expr]) -> Any:
     return type(node)(**fields)
 
 
+def replaced(node: Any, old: ast.AST, new: ast.expr) -> Any:
+    """A copy of a node with every part that reads like `old` replaced."""
+    text = ast.unparse(old)
+
+    class Replacement(ast.NodeTransformer):
+        def visit_Call(self, call: ast.Call) -> ast.expr:
+            if ast.unparse(call) == text:
+                return new
+            return self.generic_visit(call)  # type: ignore[return-value]
+
+    return Replacement().visit(renamed(node, {}))
+
+
 def extended(node: Any) -> Any:
     """The same node with every part a node of Helion's, which has a place in the user's source."""
     if isinstance(node, list):

@@ -17,11 +17,10 @@ from helion._compiler.ast_extension import ExtendedAST, convert, create, stateme
 from helion._compiler.ast_read_writes import ast_rename
 from helion._compiler.device_function import TensorArg
 
-from helion_msl._helion import slices
 from helion_msl._helion.cooperative import cooperate
 from helion_msl._helion.groups import Group, GroupReduction, masked
-from helion_msl._helion.matmul import MARKER
-from helion_msl._helion.reductions import INDEX_MARKER, VALUE_MARKER
+from helion_msl._helion.markers import INDEX_MARKER, VALUE_MARKER
+from helion_msl._helion.matmul import works_together
 from helion_msl._helion.simplify import simplify, thread_axis
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def tidy(fn: DeviceFunction) -> tuple[int, int, int]:
     """Rewrites the body of `fn`, which is complete, in place; returns the shape of its threadgroups."""
     renames = {name: aliases[0] for name, aliases in fn._variable_renames.items()}
     statements = [ast_rename(statement, renames) for statement in [*fn.preamble, *fn.body]]
-    if any(next(slices.calls(statement, MARKER), None) is not None for statement in statements):
+    if works_together(fn):
         statements, threads = cooperate(fn, statements)
         fn.codegen.max_thread_block_dims[:] = [threads, 1, 1]
     order = _axis_order(statements, fn.codegen.max_thread_block_dims)
@@ -129,6 +128,8 @@ class _Rewriter(ast.NodeTransformer):
         name = ast.unparse(call.func)
         if name == "tl.store":
             return self._store(call)
+        if name.startswith("tl.atomic_"):
+            return self._atomic(call)
         if name.startswith("ml."):
             return statement_from_string(ast.unparse(self.visit(call)))
         if name == "tl.debug_barrier":
@@ -146,6 +147,30 @@ class _Rewriter(ast.NodeTransformer):
             return store
         return create(ast.If, test=_logical(self.visit(mask)), body=[store], orelse=[])
 
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt:
+        if isinstance(node.value, ast.Call) and ast.unparse(node.value.func).startswith("tl.atomic_"):
+            return self._atomic(node.value, node.targets[0])
+        return self.generic_visit(node)  # type: ignore[return-value]
+
+    def _atomic(self, call: ast.Call, target: ast.expr | None = None) -> ast.stmt:
+        mask = next(keyword.value for keyword in call.keywords if keyword.arg == "mask")
+        value = self._atomic_value(call)
+        if target is None:
+            statement = create(ast.Expr, value=value)
+        else:
+            statement = create(ast.Assign, targets=[target], value=value, type_comment=None)
+        if isinstance(mask, ast.Constant) and mask.value is None:
+            return statement
+        return create(ast.If, test=_logical(self.visit(mask)), body=[statement], orelse=[])
+
+    def _atomic_value(self, call: ast.Call) -> ast.expr:
+        name, offset = self._tensor(call.args[0])
+        target = _flat(ast.Name(name, ast.Load()), self.tensors[name])
+        function = ast.unparse(call.func).replace("tl.", "ml.")
+        return ast.Call(
+            ast.parse(function, mode="eval").body, [target, self.visit(offset), self.visit(call.args[1])], []
+        )
+
     # ---- expressions ----------------------------------------------------------------------------------------------
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
@@ -157,6 +182,12 @@ class _Rewriter(ast.NodeTransformer):
         if name == "tl.range":
             node.func = ast.Name("range", ast.Load())
             node.keywords = []
+        return self.generic_visit(node)  # type: ignore[return-value]
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        if isinstance(node.left, ast.Call) and ast.unparse(node.left.func) == "tl.arange":
+            # Triton's tiles have powers of two; here a dimension has no elements beyond its size.
+            return ast.Constant(True)
         return self.generic_visit(node)  # type: ignore[return-value]
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:

@@ -1,0 +1,594 @@
+"""Kernels that people write with Helion beyond what its own Metal backend lowers; against torch."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("helion", reason="needs helion-msl[helion]")
+
+import helion
+import helion.language as hl
+import torch
+from torch.nn import functional as F
+
+import helion_msl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+helion_msl.register_helion_backend()
+
+DEVICE = "mps" if torch.backends.mps.is_available() else "cpu"
+TYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+
+def metal(*block_sizes: int, **options: Any) -> Callable[[Callable[..., object]], helion.Kernel]:
+    """Shortens ``helion.kernel(backend="metal", config=Config(block_sizes=...))``."""
+    config = helion.Config(block_sizes=[*block_sizes], **options)
+    return helion.kernel(backend="metal", config=config, ignore_warnings=[helion.exc.TiledKMatmulAccumulationWarning])
+
+
+def random(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(sum(shape))
+    return torch.randn(*shape, generator=generator).to(dtype).to(DEVICE)
+
+
+def close(result: torch.Tensor, expected: torch.Tensor, terms: int = 200) -> None:
+    """Compares with a result in float64 up to `terms` roundings in float32 and two in the type of the result."""
+    assert result.shape == expected.shape
+    tolerance = 2 * torch.finfo(result.dtype).eps + terms * torch.finfo(torch.float32).eps
+    torch.testing.assert_close(result.double().cpu(), expected.double().cpu(), rtol=tolerance, atol=tolerance)
+
+
+OFFSETS = (0, 3, 3, 10, 30, 50)
+
+
+def parts(x: torch.Tensor) -> list[torch.Tensor]:
+    """The rows of each group."""
+    return [x[begin:end] for begin, end in itertools.pairwise(OFFSETS)]
+
+
+def offsets() -> torch.Tensor:
+    return torch.tensor(OFFSETS, dtype=torch.int64, device=DEVICE)
+
+
+# ---- positions, scans, reductions with a function -------------------------------------------------------------------
+
+
+def test_positions_as_values_and_as_an_index() -> None:
+    @metal(32)
+    def kernel(x: torch.Tensor) -> torch.Tensor:
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            columns = hl.arange(x.size(1))
+            out[tile, columns] = x[tile, columns] * columns[None, :]
+        return out
+
+    x = random(50, 20)
+    assert torch.equal(kernel(x), x * torch.arange(20, device=DEVICE))
+
+
+def test_positions_of_a_size_that_no_tensor_has() -> None:
+    @metal(32)
+    def kernel(x: torch.Tensor) -> torch.Tensor:
+        out = torch.empty([x.size(0)], dtype=x.dtype, device=x.device)
+        for tile in hl.tile(x.size(0)):
+            powers = x[tile][:, None] * (hl.arange(8) + 1)[None, :]
+            out[tile] = powers.sum(-1)
+        return out
+
+    x = random(50)
+    close(kernel(x), x * 36)
+
+
+@pytest.mark.parametrize("dtype", [*TYPES, torch.int32], ids=str)
+@pytest.mark.parametrize("columns", [1, 16, 100, 1000])
+def test_running_sums(columns: int, dtype: torch.dtype) -> None:
+    @metal(4)
+    def kernel(x: torch.Tensor) -> torch.Tensor:
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            out[tile, :] = torch.cumsum(x[tile, :], dim=1).to(x.dtype)
+        return out
+
+    x = (random(10, columns) * 4).round().to(dtype)
+    result, expected = kernel(x), x.double().cumsum(1)
+    if dtype in (torch.float32, torch.int32):
+        # Whole numbers this small are exact.
+        assert torch.equal(result.double(), expected)
+    else:
+        torch.testing.assert_close(result.double(), expected, rtol=columns * torch.finfo(dtype).eps, atol=0.1)
+
+
+def _add(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    return left + right
+
+
+def _larger(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    return torch.maximum(left, right)
+
+
+def _decaying(
+    left_factor: torch.Tensor, left: torch.Tensor, right_factor: torch.Tensor, right: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return left_factor * right_factor, left * right_factor + right
+
+
+@pytest.mark.parametrize("rows", [32, 40])
+def test_scans_along_either_dimension_and_backwards(rows: int) -> None:
+    @metal(32, 16)
+    def kernel(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        down, back, largest = torch.empty_like(x), torch.empty_like(x), torch.empty_like(x)
+        for tile_m, tile_n in hl.tile(x.size()):
+            values = x[tile_m, tile_n]
+            down[tile_m, tile_n] = hl.associative_scan(_add, values, dim=0)
+            back[tile_m, tile_n] = hl.associative_scan(_add, values, dim=1, reverse=True)
+            largest[tile_m, tile_n] = hl.associative_scan(_larger, values, dim=0)
+        return down, back, largest
+
+    x = random(rows, 24)
+    down, back, largest = kernel(x)
+    for m in range(0, rows, 32):
+        for n in range(0, 24, 16):
+            tile = (slice(m, m + 32), slice(n, n + 16))
+            close(down[tile], x[tile].double().cumsum(0))
+            close(back[tile], x[tile].double().flip(1).cumsum(1).flip(1))
+            assert torch.equal(largest[tile], x[tile].cummax(0).values)
+
+
+def test_a_scan_of_pairs_is_a_recurrence() -> None:
+    @metal(8)
+    def kernel(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        out = torch.empty_like(b)
+        for tile in hl.tile(a.size(0)):
+            _, states = hl.associative_scan(_decaying, (a[tile, :], b[tile, :]), dim=1)
+            out[tile, :] = states
+        return out
+
+    a, b = torch.sigmoid(random(12, 30)), random(12, 30)
+    expected, state = [], torch.zeros(12, dtype=torch.float64, device="cpu")
+    for step in range(30):
+        state = state * a[:, step].double().cpu() + b[:, step].double().cpu()
+        expected.append(state)
+    close(kernel(a, b), torch.stack(expected, 1))
+
+
+def test_a_reduction_with_a_function() -> None:
+    @metal(8)
+    def kernel(x: torch.Tensor) -> torch.Tensor:
+        out = torch.empty([x.size(0)], dtype=x.dtype, device=x.device)
+        for tile in hl.tile(x.size(0)):
+            out[tile] = hl.reduce(_larger, x[tile, :], dim=1)
+        return out
+
+    x = random(20, 50)
+    assert torch.equal(kernel(x), x.amax(1))
+
+
+# ---- atomics --------------------------------------------------------------------------------------------------------
+
+
+def test_sums_over_the_grid() -> None:
+    @metal(32, 16)
+    def kernel(x: torch.Tensor) -> torch.Tensor:
+        out = torch.zeros([x.size(1)], dtype=x.dtype, device=x.device)
+        for tile_m, tile_n in hl.tile(x.size()):
+            hl.atomic_add(out, [tile_n], x[tile_m, tile_n].sum(0))
+        return out
+
+    x = random(100, 40)
+    close(kernel(x), x.double().sum(0))
+
+
+def test_a_histogram() -> None:
+    @metal(64)
+    def kernel(x: torch.Tensor, bins: int) -> torch.Tensor:
+        out = torch.zeros([bins], dtype=torch.int32, device=x.device)
+        for tile in hl.tile(x.size(0)):
+            hl.atomic_add(out, [x[tile]], 1)
+        return out
+
+    x = torch.randint(0, 10, (500,), generator=torch.Generator().manual_seed(1)).to(DEVICE)
+    assert torch.equal(kernel(x, 10), torch.bincount(x, minlength=10))
+
+
+ATOMICS = {
+    "max": (lambda out, tile, x: hl.atomic_max(out, [tile], x), torch.maximum),
+    "min": (lambda out, tile, x: hl.atomic_min(out, [tile], x), torch.minimum),
+    "and": (lambda out, tile, x: hl.atomic_and(out, [tile], x), torch.bitwise_and),
+    "or": (lambda out, tile, x: hl.atomic_or(out, [tile], x), torch.bitwise_or),
+    "xor": (lambda out, tile, x: hl.atomic_xor(out, [tile], x), torch.bitwise_xor),
+    "exchange": (lambda out, tile, x: hl.atomic_xchg(out, [tile], x), lambda _, new: new),
+}
+
+
+@pytest.mark.parametrize("name", ATOMICS)
+def test_other_atomics(name: str) -> None:
+    @metal(16)
+    def kernel(x: torch.Tensor, out: torch.Tensor, operation: Callable[..., object]) -> torch.Tensor:
+        for tile in hl.tile(x.size(0)):
+            operation(out, tile, x[tile])
+        return out
+
+    x = torch.arange(-20, 20, dtype=torch.int32, device=DEVICE)
+    old = torch.full_like(x, 5)
+    operation, expected = ATOMICS[name]
+    assert torch.equal(kernel(x, old.clone(), operation), expected(old, x))
+
+
+def test_what_an_atomic_returns() -> None:
+    @metal(16)
+    def kernel(x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        before = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            before[tile] = hl.atomic_add(out, [tile], x[tile])
+        return before
+
+    x, out = random(40), random(41)[1:]
+    start = out.clone()
+    assert torch.equal(kernel(x, out), start)
+    assert torch.equal(out, start + x)
+
+
+def test_an_atomic_beside_tiles_that_are_done_in_parts() -> None:
+    @metal(128, 16, 16)
+    def kernel(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        out = torch.empty([x.size(0), y.size(1)], dtype=x.dtype, device=x.device)
+        tiles = torch.zeros([1], dtype=torch.int32, device=x.device)
+        number = torch.zeros([1], dtype=torch.int32, device=x.device)
+        for tile_m, tile_n in hl.tile(out.size()):
+            acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+            for tile_k in hl.tile(x.size(1)):
+                acc = torch.addmm(acc, x[tile_m, tile_k], y[tile_k, tile_n])
+            out[tile_m, tile_n] = acc
+            hl.atomic_add(tiles, [0], 1)
+            number[0] = hl.atomic_add(tiles, [0], 100)
+        return out, tiles, number
+
+    x, y = random(200, 40), random(40, 20)
+    out, tiles, _ = kernel(x, y)
+    close(out, x.double() @ y.double(), terms=500)
+    assert tiles.item() == 2 * 2 * 101
+
+
+def test_atomics_that_metal_lacks_are_refused() -> None:
+    def add(x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        for tile in hl.tile(x.size(0)):
+            hl.atomic_add(out, [tile], x[tile])
+        return out
+
+    x = random(16, dtype=torch.float16)
+    with pytest.raises(helion.exc.BackendUnsupported, match="Metal has it for int32, uint32, float32"):
+        metal(16)(add)(x, x.clone())
+
+
+def test_a_product_whose_inner_dimension_is_split() -> None:
+    @metal(16, 16, 32)
+    def kernel(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        m, k = x.size()
+        out = torch.zeros([m, y.size(1)], dtype=torch.float32, device=x.device)
+        for tile_m, tile_n, outer in hl.tile([m, y.size(1), k], block_size=[None, None, 32]):
+            acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+            for inner in hl.tile(outer.begin, outer.end):
+                acc = torch.addmm(acc, x[tile_m, inner], y[inner, tile_n])
+            hl.atomic_add(out, [tile_m, tile_n], acc)
+        return out
+
+    x, y = random(40, 100), random(100, 30)
+    close(kernel(x, y), x.double() @ y.double(), terms=500)
+
+
+# ---- jagged: loops whose bounds are in tensors ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("blocks", [(1, 8, 16), (4, 8, 16)], ids=str)
+def test_sums_of_groups_of_rows(blocks: tuple[int, ...]) -> None:
+    @metal(*blocks)
+    def kernel(x: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        width = x.size(1)
+        groups = offsets.size(0) - 1
+        out = torch.zeros([groups, width], dtype=x.dtype, device=x.device)
+        flat = x.view(-1)
+        for tile_g in hl.tile(groups):
+            starts = offsets[tile_g]
+            counts = offsets[tile_g.index + 1] - starts
+            longest = counts.amax()
+            for tile_w in hl.tile(width):
+                acc = hl.zeros([tile_g, tile_w], dtype=x.dtype)
+                for tile_k in hl.tile(0, longest):
+                    rows = starts[:, None] + tile_k.index[None, :]
+                    places = rows[:, :, None] * width + tile_w.index[None, None, :]
+                    inside = (tile_k.index[None, :] < counts[:, None])[:, :, None] & (tile_w.index < width)[
+                        None, None, :
+                    ]
+                    acc = acc + hl.load(flat, [places], extra_mask=inside).sum(dim=1)
+                out[tile_g, tile_w] = acc
+        return out
+
+    x = random(50, 24)
+    close(kernel(x, offsets()), torch.stack([part.sum(0) for part in parts(x)]))
+
+
+def test_softmax_of_groups_of_rows() -> None:
+    @metal(16, 16, 16)
+    def kernel(x: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        out = torch.zeros_like(x)
+        for group in hl.grid(offsets.size(0) - 1):
+            begin, end = offsets[group], offsets[group + 1]
+            for tile_w in hl.tile(x.size(1)):
+                largest = hl.full([tile_w], float("-inf"), dtype=torch.float32)
+                total = hl.zeros([tile_w], dtype=torch.float32)
+                for tile_k in hl.tile(begin, end):
+                    values = x[tile_k, tile_w]
+                    new = torch.maximum(largest, torch.where(tile_k.index[:, None] < end, values, -1e30).amax(0))
+                    powers = torch.where(tile_k.index[:, None] < end, torch.exp(values - new[None, :]), 0.0)
+                    total = total * torch.exp(largest - new) + powers.sum(0)
+                    largest = new
+                for tile_k in hl.tile(begin, end):
+                    out[tile_k, tile_w] = torch.exp(x[tile_k, tile_w] - largest[None, :]) / total[None, :]
+        return out
+
+    x = random(50, 24)
+    close(kernel(x, offsets()), torch.cat([torch.softmax(part.double(), 0) for part in parts(x)]))
+
+
+def test_a_product_for_each_group_of_rows() -> None:
+    @metal(16, 16, 16)
+    def kernel(x: torch.Tensor, y: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        out = torch.empty([x.size(0), y.size(2)], dtype=x.dtype, device=x.device)
+        for group in hl.grid(offsets.size(0) - 1):
+            begin, end = offsets[group], offsets[group + 1]
+            for tile_m, tile_n in hl.tile([begin, 0], [end, y.size(2)]):
+                acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+                for tile_k in hl.tile(x.size(1)):
+                    acc = torch.addmm(acc, x[tile_m, tile_k], y[group, tile_k, tile_n])
+                out[tile_m, tile_n] = acc.to(x.dtype)
+        return out
+
+    x, y = random(50, 20), random(5, 20, 30)
+    expected = torch.cat([part.double() @ y[group].double() for group, part in enumerate(parts(x))])
+    close(kernel(x, y, offsets()), expected)
+
+
+# ---- rows: normalizations, losses, rotations ------------------------------------------------------------------------
+
+
+def test_welford() -> None:
+    @metal(16, 32, 32)
+    def kernel(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+        m, n = x.size()
+        out = torch.empty_like(x)
+        for tile_m in hl.tile(m):
+            count = torch.zeros_like(x[tile_m, 0], dtype=torch.float32)
+            mean, squares = torch.zeros_like(count), torch.zeros_like(count)
+            for tile_n in hl.tile(n):
+                chunk = x[tile_m, tile_n]
+                size = chunk.size(-1)
+                total = torch.sum(chunk, dim=-1)
+                delta = total / size - mean
+                new = count + size
+                squares = squares + torch.sum(chunk * chunk, dim=-1) - total * total / size
+                squares = squares + delta * delta * (count * size / new)
+                mean = mean + delta * (size / new)
+                count = new
+            scale = torch.rsqrt(squares / count + 1e-5)
+            for tile_n in hl.tile(n):
+                normed = (x[tile_m, tile_n] - mean[:, None]) * scale[:, None]
+                out[tile_m, tile_n] = normed * weight[tile_n][None, :] + bias[tile_n][None, :]
+        return out
+
+    x, weight, bias = random(40, 96), random(96), random(97)[1:]
+    close(kernel(x, weight, bias), F.layer_norm(x.double(), (96,), weight.double(), bias.double()))
+
+
+def test_gradients_of_a_normalization() -> None:
+    @metal(16)
+    def kernel(x: torch.Tensor, weight: torch.Tensor, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        m, n = x.size()
+        grad_x = torch.empty_like(x)
+        grad_weight = torch.zeros([n], dtype=torch.float32, device=x.device)
+        for tile in hl.tile(m):
+            values, upstream = x[tile, :].to(torch.float32), grad[tile, :].to(torch.float32)
+            scale = torch.rsqrt(torch.mean(values * values, dim=-1) + 1e-5)[:, None]
+            weighted = upstream * weight[:].to(torch.float32)[None, :]
+            dot = torch.mean(weighted * values, dim=-1)[:, None]
+            grad_x[tile, :] = (scale * (weighted - values * scale * scale * dot)).to(x.dtype)
+            hl.atomic_add(grad_weight, [slice(None)], torch.sum(upstream * values * scale, dim=0))
+        return grad_x, grad_weight
+
+    x, weight, grad = random(40, 64), random(64), random(41, 64)[1:]
+    wide_x, wide_weight = x.double().requires_grad_(), weight.double().requires_grad_()
+    F.rms_norm(wide_x, (64,), wide_weight, eps=1e-5).backward(grad.double())
+    grad_x, grad_weight = kernel(x, weight, grad)
+    close(grad_x, wide_x.grad)
+    close(grad_weight, wide_weight.grad)
+
+
+def test_rotation_of_halves() -> None:
+    @metal(4, 16)
+    def kernel(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        out = torch.empty_like(x)
+        half = x.size(1) // 2
+        for tile_m, tile_n in hl.tile([x.size(0), half]):
+            first, second = x[tile_m, tile_n], hl.load(x, [tile_m, tile_n.index + half])
+            out[tile_m, tile_n] = first * cos[tile_m, tile_n] - second * sin[tile_m, tile_n]
+            hl.store(out, [tile_m, tile_n.index + half], second * cos[tile_m, tile_n] + first * sin[tile_m, tile_n])
+        return out
+
+    x, cos, sin = random(10, 48), random(10, 24), random(11, 24)[1:]
+    first, second = x[:, :24], x[:, 24:]
+    close(kernel(x, cos, sin), torch.cat([first * cos - second * sin, second * cos + first * sin], 1))
+
+
+def test_dropout_with_a_seed() -> None:
+    @metal(32)
+    def kernel(p: float, x: torch.Tensor, seed: int) -> torch.Tensor:
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            out[tile] = torch.where(hl.rand([tile], seed=seed) > p, x[tile] / (1 - p), 0.0)
+        return out
+
+    x = torch.ones(4000, device=DEVICE)
+    first, again, other = kernel(0.25, x, 7), kernel(0.25, x, 7), kernel(0.25, x, 8)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    kept = (first != 0).float().mean().item()
+    # Six standard deviations of a sum of 4000 such choices.
+    assert abs(kept - 0.75) < 6 * (0.25 * 0.75 / 4000) ** 0.5
+    close(first[first != 0], torch.full_like(first[first != 0], 1 / 0.75))
+
+
+def test_divergence_of_jensen_and_shannon() -> None:
+    @metal(4, 32)
+    def kernel(p: torch.Tensor, q: torch.Tensor, beta: float) -> torch.Tensor:
+        loss = torch.zeros([p.size(0)], dtype=torch.float32, device=p.device)
+        for tile_m in hl.tile(p.size(0)):
+            acc = hl.zeros([tile_m], dtype=torch.float32)
+            for tile_n in hl.tile(p.size(1)):
+                left, right = p[tile_m, tile_n], q[tile_m, tile_n]
+                mean = beta * torch.exp(right) + (1 - beta) * torch.exp(left)
+                terms = beta * torch.exp(right) * (right - torch.log(mean))
+                terms = terms + (1 - beta) * torch.exp(left) * (left - torch.log(mean))
+                inside = tile_n.index[None, :] < p.size(1)
+                acc = acc + torch.where(inside, terms, 0.0).sum(1)
+            loss[tile_m] = acc
+        return loss
+
+    p, q = torch.log_softmax(random(10, 70), -1), torch.log_softmax(random(11, 70)[1:], -1)
+    wide_p, wide_q = p.double(), q.double()
+    mean = torch.log(0.3 * wide_q.exp() + 0.7 * wide_p.exp())
+    expected = (0.3 * wide_q.exp() * (wide_q - mean) + 0.7 * wide_p.exp() * (wide_p - mean)).sum(1)
+    close(kernel(p, q, 0.3), expected)
+
+
+def test_cross_entropy_of_a_product() -> None:
+    @metal(16, 32, 16)
+    def kernel(x: torch.Tensor, weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        m, k = x.size()
+        v = weight.size(1)
+        out = torch.empty([m], dtype=torch.float32, device=x.device)
+        for tile_m in hl.tile(m):
+            largest = hl.full([tile_m], float("-inf"), dtype=torch.float32)
+            total = hl.zeros([tile_m], dtype=torch.float32)
+            chosen = hl.zeros([tile_m], dtype=torch.float32)
+            target = labels[tile_m]
+            for tile_v in hl.tile(v):
+                logits = hl.zeros([tile_m, tile_v], dtype=torch.float32)
+                for tile_k in hl.tile(k):
+                    logits = torch.addmm(logits, x[tile_m, tile_k], weight[tile_k, tile_v])
+                logits = torch.where(tile_v.index[None, :] < v, logits, -1e30)
+                new = torch.maximum(largest, logits.amax(-1))
+                total = total * torch.exp(largest - new) + torch.exp(logits - new[:, None]).sum(-1)
+                chosen = chosen + torch.where(tile_v.index[None, :] == target[:, None], logits, 0.0).sum(-1)
+                largest = new
+            out[tile_m] = torch.log(total) + largest - chosen
+        return out
+
+    x, weight = random(40, 20), random(20, 100)
+    labels = torch.randint(0, 100, (40,), generator=torch.Generator().manual_seed(3)).to(DEVICE)
+    expected = F.cross_entropy(x.double() @ weight.double(), labels, reduction="none")
+    close(kernel(x, weight, labels), expected, terms=1000)
+
+
+# ---- products of other kinds ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=str)
+def test_gated_products(dtype: torch.dtype) -> None:
+    @metal(16, 16, 16)
+    def kernel(x: torch.Tensor, gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+        out = torch.empty([x.size(0), gate.size(1)], dtype=x.dtype, device=x.device)
+        for tile_m, tile_n in hl.tile(out.size()):
+            left = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+            right = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+            for tile_k in hl.tile(x.size(1)):
+                left = torch.addmm(left, x[tile_m, tile_k], gate[tile_k, tile_n])
+                right = torch.addmm(right, x[tile_m, tile_k], up[tile_k, tile_n])
+            out[tile_m, tile_n] = (F.silu(left) * right).to(x.dtype)
+        return out
+
+    x, gate, up = random(40, 50, dtype=dtype), random(50, 30, dtype=dtype), random(51, 30, dtype=dtype)[1:]
+    expected = F.silu(x.double() @ gate.double()) * (x.double() @ up.double())
+    close(kernel(x, gate, up), expected, terms=2000)
+
+
+def test_weights_of_eight_bits() -> None:
+    @metal(16, 16, 16)
+    def kernel(x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        out = torch.empty([x.size(0), weight.size(1)], dtype=torch.float32, device=x.device)
+        for tile_m, tile_n in hl.tile(out.size()):
+            acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+            for tile_k in hl.tile(x.size(1)):
+                acc = hl.dot(x[tile_m, tile_k], weight[tile_k, tile_n].to(x.dtype), acc=acc)
+            out[tile_m, tile_n] = acc * scale[tile_n]
+        return out
+
+    x, scale = random(20, 50, dtype=torch.float16), random(30)
+    weight = torch.randint(-128, 127, (50, 30), generator=torch.Generator().manual_seed(5)).to(torch.int8).to(DEVICE)
+    close(kernel(x, weight, scale), (x.double() @ weight.double()) * scale.double(), terms=20000)
+
+
+def test_squeeze_and_excite() -> None:
+    @metal(16)
+    def kernel(x: torch.Tensor, down: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            values = x[tile, :]
+            hidden = torch.relu(values @ down[:, :])
+            out[tile, :] = values * torch.sigmoid(hidden @ up[:, :])
+        return out
+
+    x, down, up = random(40, 64), random(64, 16), random(16, 64)
+    wide = x.double()
+    close(kernel(x, down, up), wide * torch.sigmoid(torch.relu(wide @ down.double()) @ up.double()), terms=2000)
+
+
+# ---- shapes ---------------------------------------------------------------------------------------------------------
+
+
+def test_outer_product_and_sums_over_two_dimensions() -> None:
+    @metal(16)
+    def outer(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        out = torch.empty([x.size(0), x.size(1), y.size(0)], dtype=x.dtype, device=x.device)
+        for tile in hl.tile(x.size(0)):
+            out[tile, :, :] = x[tile, :, None] * y[None, None, :]
+        return out
+
+    @metal(16)
+    def sums(x: torch.Tensor) -> torch.Tensor:
+        out = torch.empty([x.size(0)], dtype=x.dtype, device=x.device)
+        for tile in hl.tile(x.size(0)):
+            out[tile] = x[tile, :, :].sum(-1).sum(-1)
+        return out
+
+    x, y = random(50, 16), random(8)
+    product = outer(x, y)
+    assert torch.equal(product, x[:, :, None] * y)
+    close(sums(product), product.double().sum((1, 2)))
+
+
+def test_stacks() -> None:
+    @metal(16)
+    def kernel(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        out = torch.empty([x.size(0), 2], dtype=x.dtype, device=x.device)
+        for tile in hl.tile(x.size(0)):
+            out[tile, :] = torch.stack([x[tile], y[tile] * 2], dim=-1)
+        return out
+
+    x, y = random(50), random(51)[1:]
+    assert torch.equal(kernel(x, y), torch.stack([x, y * 2], -1))
+
+
+def test_a_square_matrix_as_a_whole_is_refused_with_the_way_out() -> None:
+    @metal(16)
+    def kernel(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            out[tile, :] = x[tile, :] @ y[:, :]
+        return out
+
+    with pytest.raises(helion.exc.BackendUnsupported, match=r"loop over one of them with hl\.tile"):
+        kernel(random(20, 32), random(32, 32))
