@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from helion_msl import TranslationError, metal_jit
 from helion_msl import language as ml
 from walker_comparison import check
 
@@ -98,7 +99,35 @@ def tuple_chosen_by_an_effect(x, out):
     out[0], out[1], out[2] = a, b, c
 
 
+# ---- The functions of tuples ---------------------------------------------------------------------------------------
+
+
+def quantified_items(x, out):
+    out[0] = any((bumped(x, 0, 1) > 0, bumped(x, 1, 2) > 0))
+    out[1] = all((bumped(x, 0, 1) < 0, bumped(x, 1, 2) > 0))
+
+
+def results_of_a_call(x, out):
+    out[0] = sum(counted(x)) + min(counted(x)) + len(counted(x))
+    for item in counted(x):
+        out[1] += item
+    t = (*counted(x), bumped(x, 0, 1))
+    out[2] = t[0] * 100 + t[1] * 10 + t[2]
+    out[3] = len((*counted(x), bumped(x, 0, 1)))
+
+
+def results_of_calls_joined(x, out):
+    t = counted(x) + (bumped(x, 0, 1),)  # noqa: RUF005
+    out[0] = t[0] * 10 + t[2]
+    out[1] = (*counted(x), bumped(x, 0, 1))[2]
+    for k, (a, b) in enumerate(zip(counted(x), (x[0], bumped(x, 0, 1)), strict=True), 1):
+        out[2] += k * (a + b)
+
+
 EFFECTS = [
+    quantified_items,
+    results_of_a_call,
+    results_of_calls_joined,
     other_items_of_a_subscripted_tuple,
     length_of_a_tuple,
     truth_of_a_tuple,
@@ -117,6 +146,33 @@ EFFECTS = [
 @pytest.mark.parametrize("function", EFFECTS)
 def test_effects(function) -> None:
     check(function, torch.tensor([1, 7, 9, 4], dtype=torch.int32), torch.zeros(4, dtype=torch.int32))
+
+
+def repeated_items(x, out):
+    out[0] = ((bumped(x, 0, 1), 1) * 2)[0]
+
+
+def left_out_by_a_slice(x, out):
+    for item in counted(x)[1:]:
+        out[0] += item
+
+
+def left_out_by_zip(x, out):
+    for a, _ in zip((bumped(x, 0, 1), bumped(x, 0, 1)), (1,), strict=False):
+        out[0] += a
+
+
+def reversed_effects(x, out):
+    for a in reversed((bumped(x, 0, 1), bumped(x, 0, 1))):
+        out[0] = a
+
+
+@pytest.mark.parametrize("function", [repeated_items, left_out_by_a_slice, left_out_by_zip, reversed_effects])
+def test_effects_of_items_that_would_be_lost_or_repeated_are_refused(function) -> None:
+    x = torch.ones(4, dtype=torch.int32)
+    with pytest.raises(TranslationError, match="an item of this tuple changes memory") as raised:
+        metal_jit(function).msl(x, x)
+    assert "assign the tuple to a name first" in str(raised.value)
 
 
 def test_bounds_of_a_range_keep_their_values() -> None:
@@ -171,3 +227,16 @@ def both(t):
 
 def test_a_tensor_without_dimensions_can_be_an_item_of_a_tuple() -> None:
     check(scalars_in_tuples, torch.tensor(2.5), torch.tensor([3.0]), torch.zeros(3))
+
+
+def copied_vector(out):
+    v = ml.int4(1, 2, 3, 4)
+    w = ml.int4(v)
+    v.zw = w.xy
+    w.x = 9
+    ml.store_vector(out, 0, v)
+    ml.store_vector(out, 4, w)
+
+
+def test_a_vector_that_is_copied_is_another_one() -> None:
+    check(copied_vector, torch.zeros(8, dtype=torch.int32))

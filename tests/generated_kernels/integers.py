@@ -221,6 +221,9 @@ class Integers:
             value = int(number.low)
             return literal(-value, f"(-{number.text})") if value not in BIG else None
         kinds = computed(number, number)
+        if self.rng.random() < 0.15:
+            name = self.rng.choice(["popcount", "clz", "ctz"])
+            return Number(f"ml.{name}(ml.int32({number.text}))", frozenset({"int32"}), 0, 32, is_pure=number.is_pure)
         form = self.rng.choice(["-{}", "~{}", "+{}", "abs({})", "int({})"])
         if form[0] == "~" and "bool" in number.types:
             return None
@@ -249,13 +252,27 @@ class Integers:
 
     def _extreme(self, depth: int) -> Number | None:
         left, right = self.integer(depth - 1), self.integer(depth - 1)
-        form = self.rng.choice(["min({}, {})", "max({}, {})", "ml.maximum({}, {})", "ml.minimum({}, {})"])
+        if self.rng.random() < 0.2:
+            return self._total(left, right)
+        form = self.rng.choice(["min({}, {})", "max(({}, {}))", "ml.maximum({}, {})", "ml.minimum({}, {})"])
         kinds = computed(left, right)
         low, high = min(left.low, right.low), max(left.high, right.high)
         found = Number(form.format(left.text, right.text), kinds, low, high, is_pure=left.is_pure and right.is_pure)
         if left.is_literal and right.is_literal:
             return None
         return found if all(is_held(each, kinds) for each in (left, right)) else None
+
+    def _total(self, left: Number, right: Number) -> Number | None:
+        """Draw the sum of a tuple."""
+        if left.types == {"bool"} or left.is_literal:
+            return None
+        third = self.integer(0)
+        found = arithmetic("+", left, right)
+        found = found if found is None else arithmetic("+", found, third)
+        if found is None:
+            return None
+        form = self.rng.choice(["sum(({}, {}, {}))", "sum(({}, *({}, {})))", "sum(({},) + ({}, {}))"])
+        return found.with_text(form.format(left.text, right.text, third.text))
 
     def _choice(self, depth: int) -> Number | None:
         left, right = self.integer(depth - 1), self.integer(depth - 1)
@@ -365,7 +382,7 @@ class Integers:
         if not all(self.comparable(*pair) for pair in itertools.pairwise(parts)):
             parts = [self.varying(self.integer(depth - 1)), self.integer(depth - 1)]
         text = parts[0].text + "".join(f" {self.rng.choice(COMPARISONS)} {each.text}" for each in parts[1:])
-        form = self.rng.choice(["plain", "plain", "not", "in", "bool", "and", "or", "tuple", "vector"])
+        form = self.rng.choice(["plain", "plain", "not", "in", "bool", "and", "or", "tuple", "vector", "items"])
         is_pure = all(each.is_pure for each in parts)
         if form == "in" and self.comparable(parts[0], parts[-1]):
             text = f"{parts[0].text} {self.rng.choice(['in', 'not in'])} (0, 1, {parts[-1].text})"
@@ -380,6 +397,10 @@ class Integers:
             pairs = [self.integer(0) for _ in range(4)]
             sides = [f"({pairs[place].text}, {pairs[place + 1].text})" for place in (0, 2)]
             text, is_pure = f"{sides[0]} {self.rng.choice(COMPARISONS)} {sides[1]}", True
+        elif form == "items":
+            items = [self.varying(self.integer(0)) for _ in range(3)]
+            text = f"{self.rng.choice(['any', 'all'])}(({', '.join(each.text for each in items)}))"
+            is_pure = all(each.is_pure for each in items)
         elif form == "vector":
             size = self.rng.choice([2, 3, 4])
             left, right = self.vector(0, size), self.vector(0, size)

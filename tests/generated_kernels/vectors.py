@@ -226,6 +226,8 @@ class Expressions(Floats):
                 arguments.append(parameter.name)
                 continue
             number = self.of_kind(parameter, min(depth - 1, 1))
+            if number.text == "point":  # a tensor, which a function cannot assign a number to
+                number = number.with_text("(point + 0)")
             is_pure = is_pure and number.is_pure
             is_keyword = len(arguments) >= 1 and ("=" in arguments[-1] or self.rng.random() < 0.1)
             arguments.append(f"{name}={number.text}" if is_keyword else number.text)

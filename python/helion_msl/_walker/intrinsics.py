@@ -131,6 +131,9 @@ def _folded_math(parser: ExpressionParser, node: ast.Call, function: Any) -> Val
     """Return a function of Python's math of constants, as Python computes it; None for anything else."""
     if getattr(function, "__module__", "") != "math" or node.keywords:
         return None
+    if any(isinstance(part, ast.Call) for argument in node.args for part in ast.walk(argument)):
+        # Parsed here and again for the call: calls in calls would be parsed 2, 4, 8, ... times.
+        return None
     found = [parser.value(argument) for argument in node.args if not isinstance(argument, ast.Starred)]
     numbers = [value.value for value in found if isinstance(value, ir.Constant)]
     if len(numbers) != len(node.args) or not numbers:
@@ -270,7 +273,7 @@ def _length(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
         return parser.size_of(value, 0)
     sequence = sequences.as_tuple(parser, value)
     if sequence is not None:
-        return fold.integer(len(sequence.items))
+        return parser.after(sequence.items, fold.integer(len(sequence.items)))
     raise parser.error(node, f"{values.describe(value)} has no length", "take the length of a tensor or a tuple")
 
 

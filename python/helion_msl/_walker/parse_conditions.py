@@ -205,7 +205,7 @@ class ConditionParser(ValueParser):
         before: list[ir.Expression] = []
         if any(map(ir.is_ordered, leaves_of(items))):
             # Python evaluates all of them before it compares.
-            number, *items = [self._evaluated(left_node, item, before) for item in (number, *items)]  # type: ignore[assignment]
+            number, *items = [self.evaluated(left_node, item, before) for item in (number, *items)]  # type: ignore[assignment]
         first, again = self.kept(left_node, number)
         result: ir.Expression = ir.Constant(False, BOOL)
         for item in items:
@@ -216,10 +216,10 @@ class ConditionParser(ValueParser):
             result = ir.Sequence(each, result, BOOL)
         return result
 
-    def _evaluated(self, node: ast.expr, item: Value, before: list[ir.Expression]) -> Value:
+    def evaluated(self, node: ast.AST, item: Value, before: list[ir.Expression]) -> Value:
         """Return the value of an item that ``before`` computes, each leaf of a tuple by itself."""
         if isinstance(item, TupleValue):
-            return TupleValue(tuple(self._evaluated(node, part, before) for part in item.items))
+            return TupleValue(tuple(self.evaluated(node, part, before) for part in item.items))
         if not values.is_number(item) or isinstance(item, ir.Constant):
             return item
         temporary = ir.Variable("item", item.type, self.source.line(node), is_temporary=True)
@@ -234,7 +234,7 @@ class ConditionParser(ValueParser):
         kept = TupleValue(tuple(self._compared_item(left_node, item, before) for item in items.items))
         others = list(right.items)
         if any(map(ir.is_ordered, leaves_of(others))):
-            kept, *others = [self._evaluated(left_node, item, before) for item in (kept, *others)]  # type: ignore[assignment]
+            kept, *others = [self.evaluated(left_node, item, before) for item in (kept, *others)]  # type: ignore[assignment]
         result: ir.Expression = ir.Constant(False, BOOL)
         for item in others:
             result = fold.logical_or(result, self.compared(node, ast.Eq(), left_node, kept, left_node, item))

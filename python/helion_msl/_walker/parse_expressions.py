@@ -29,11 +29,13 @@ class ExpressionParser(ConditionParser):
             element = self.element(node, owner)
             return fold.load(element, None, None)
         is_call = values.is_expression(owner) and isinstance(owner.type, TupleType)
+        call = owner
         if is_call:
             owner = fields_of(owner)  # type: ignore[arg-type]
         if isinstance(owner, TupleValue):
             if isinstance(node.slice, ast.Slice):
-                return sequences.sliced(self, node.slice, owner)
+                items = sequences.as_tuple(self, call) if is_call else owner
+                return sequences.sliced(self, node.slice, items)  # type: ignore[arg-type]
             index = self.constant_integer(node.slice, "the index into a tuple")
             if not -len(owner.items) <= index < len(owner.items):
                 raise self.error(node, f"the tuple has {len(owner.items)} items, not item {index}")

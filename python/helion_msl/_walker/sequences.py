@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import language
 from . import fold, ir, values
-from .parse_base import fields_of
+from .parse_base import fields_of, leaves_of
 from .types import BOOL, TupleType, VectorType
 from .values import PythonObject, TupleValue
 
@@ -26,7 +26,7 @@ def as_tuple(parser: ExpressionParser, value: Value) -> TupleValue | None:
         kind = value.type.element
         return TupleValue(tuple(ir.Swizzle(value, place, kind) for place in "xyzw"[: value.type.size]))
     if values.is_expression(value) and isinstance(value.type, TupleType):
-        return fields_of(value)
+        return _fields_computed_once(value)
     if isinstance(value, PythonObject) and isinstance(value.value, language.Position):
         from .threads import POSITIONS
 
@@ -34,6 +34,29 @@ def as_tuple(parser: ExpressionParser, value: Value) -> TupleValue | None:
     if isinstance(value, PythonObject) and isinstance(value.value, range) and len(value.value) <= MAXIMUM_TURNS:
         return TupleValue(tuple(fold.integer(number) for number in value.value))
     return None
+
+
+def _fields_computed_once(value: ir.Expression) -> TupleValue:
+    """Return the items of a call's result; where the call has an effect, the first item keeps it for the others."""
+    if not ir.is_ordered(value):
+        return fields_of(value)
+    temporary = ir.Variable("value", value.type, is_temporary=True)
+    first = fields_of(ir.AssignExpression(temporary, value, value.type)).items[:1]
+    return TupleValue((*first, *fields_of(ir.Read(temporary, value.type)).items[1:]))
+
+
+def in_order(parser: ExpressionParser, node: ast.AST, items: tuple[Value, ...], used: tuple[Value, ...]) -> TupleValue:
+    """Return what is used of the items of a tuple.
+
+    Raises:
+        TranslationError: an item with an effect would not be evaluated once and in its place.
+    """
+    is_changed = len(used) != len(items) or any(one is not other for one, other in zip(used, items, strict=True))
+    if is_changed and any(map(ir.is_ordered, leaves_of(items))):
+        raise parser.error(
+            node, "an item of this tuple changes memory or a variable", "assign the tuple to a name first"
+        )
+    return TupleValue(used)
 
 
 def items_of(parser: ExpressionParser, node: ast.expr) -> tuple[Value, ...]:
@@ -59,12 +82,17 @@ def display(parser: ExpressionParser, node: ast.Tuple) -> TupleValue:
 
 def combined(parser: ExpressionParser, node: ast.BinOp, left: Value, right: Value) -> TupleValue | None:
     """Return ``t + u`` and ``t * 2``; None where they are no operators of tuples."""
-    if isinstance(node.op, ast.Add) and isinstance(left, TupleValue) and isinstance(right, TupleValue):
-        return TupleValue(left.items + right.items)
+    sides = [
+        _fields_computed_once(side) if values.is_expression(side) and isinstance(side.type, TupleType) else side
+        for side in (left, right)
+    ]
+    if isinstance(node.op, ast.Add) and all(isinstance(side, TupleValue) for side in sides):
+        return TupleValue(tuple(item for side in sides for item in side.items))  # type: ignore[union-attr]
     if isinstance(node.op, ast.Mult):
         for sequence, count, place in ((left, right, node.right), (right, left, node.left)):
             if isinstance(sequence, TupleValue) and values.is_number(count):
-                return TupleValue(sequence.items * parser.known_integer(place, count, "how often a tuple is repeated"))
+                items = sequence.items * parser.known_integer(place, count, "how often a tuple is repeated")
+                return in_order(parser, node, sequence.items, items)
     return None
 
 
@@ -76,7 +104,7 @@ def sliced(parser: ExpressionParser, node: ast.Slice, value: TupleValue) -> Tupl
     ]
     if bounds[2] == 0:
         raise parser.error(node, "the step of a slice is 0", "take every n-th item with n from 1 on")
-    return TupleValue(value.items[slice(*bounds)])
+    return in_order(parser, node, value.items, value.items[slice(*bounds)])
 
 
 # ---- Functions -----------------------------------------------------------------------------------------------------
@@ -104,7 +132,9 @@ def _zip(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
     if is_strict and len({len(items) for items in sides}) > 1:
         lengths = ", ".join(str(len(items)) for items in sides)
         raise parser.error(node, f"the tuples have different lengths: {lengths}", "leave `strict` out, or fill them up")
-    return TupleValue(tuple(TupleValue(items) for items in zip(*sides, strict=False)))
+    count = min(map(len, sides), default=0)
+    sides = [in_order(parser, node, items, items[:count]).items for items in sides]
+    return TupleValue(tuple(TupleValue(items) for items in zip(*sides, strict=True)))
 
 
 def _only_tuple(parser: ExpressionParser, node: ast.Call) -> tuple[Value, ...]:
@@ -115,7 +145,8 @@ def _only_tuple(parser: ExpressionParser, node: ast.Call) -> tuple[Value, ...]:
 
 
 def _reversed(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
-    return TupleValue(_only_tuple(parser, node)[::-1])
+    items = _only_tuple(parser, node)
+    return in_order(parser, node, items, items[::-1])
 
 
 def _sum(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
@@ -130,10 +161,15 @@ def _sum(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
 
 def quantified(parser: ExpressionParser, node: ast.Call, items: tuple[Value, ...], is_all: bool) -> ir.Expression:
     """Return ``all`` or ``any`` of a tuple; all items have been evaluated, as the tuple is made first."""
+    before: list[ir.Expression] = []
+    if any(map(ir.is_ordered, leaves_of(items))):
+        items = tuple(parser.evaluated(node, item, before) for item in items)
     result: ir.Expression = ir.Constant(is_all, BOOL)
     for item in items:
         test = parser.truth_of(node.args[0], parser.as_scalar(node.args[0], item))
         result = fold.logical_and(result, test) if is_all else fold.logical_or(result, test)
+    for first in reversed(before):
+        result = ir.Sequence(first, result, BOOL)
     return result
 
 

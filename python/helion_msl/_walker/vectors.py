@@ -175,7 +175,9 @@ def construct(parser: ExpressionParser, node: ast.Call, kind: VectorType) -> ir.
     parts = [parser.number(argument) for argument in node.args]
     count = sum(part.type.size if isinstance(part.type, VectorType) else 1 for part in parts)
     if len(parts) == 1 and is_vector(parts[0]) and count == kind.size:
-        return convert(parts[0], kind)
+        # Where components are assigned, `w = ml.float4(v)` is a vector of its own.
+        is_copy = isinstance(parts[0], ir.Read) and parser.variables.survey.changed_inside
+        return _made((parts[0],), kind) if is_copy else convert(parts[0], kind)
     is_repeated = len(parts) == 1 and count == 1
     if count != kind.size and not is_repeated:
         raise parser.error(node, f"{kind} has {kind.size} components, not {count}", "give as many, or one to repeat")
