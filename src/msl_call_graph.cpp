@@ -26,6 +26,38 @@ bool synchronizes(const Tokens &tokens, std::size_t at) {
   return tokens.is(at + 1, "<") && tokens.closing_angle(at + 1, tokens.size()) != no_token;
 }
 
+// Whether the identifier at `at` is an array that each thread has for itself. The loop over the threads of a plain
+// kernel is vectorized on the promise that no turn of it reads what another one writes, and its turns would share the
+// array, as they would a vector that lies in memory.
+bool declares_private_array(const Tokens &tokens, std::size_t at) {
+  constexpr std::array<std::string_view, 5> no_types = {"return", "else", "case", "goto", "do"};
+  if (tokens.is(at, "array") && tokens.is(at + 1, "<")) return true;
+  if (at < 2 || !tokens.is(at + 1, "[") || tokens.is(at + 2, "[") || !tokens.is_identifier(at - 1)) return false;
+  const auto is_constant = [&](std::size_t type) {
+    return tokens.is(type, "constant") || tokens.is(type, "constexpr") || tokens.is(type, "const");
+  };
+  if (is_constant(at - 2) || (at > 2 && is_constant(at - 3))) return false;
+  return std::find(no_types.begin(), no_types.end(), tokens.text(at - 1)) == no_types.end();
+}
+
+// Whether the identifier at `at` is a type whose components may be indexed: float4, half2x2, uint3.
+bool is_vector_or_matrix(const Tokens &tokens, std::size_t at) {
+  constexpr std::array<std::string_view, 12> elements = {"bool", "char", "uchar", "short", "ushort", "int",
+                                                         "uint", "long", "ulong", "half",  "bfloat", "float"};
+  const std::string_view word = tokens.text(at);
+  const std::size_t digits = word.find_first_of("234");
+  if (digits == std::string_view::npos || word.find_first_not_of("234x", digits) != std::string_view::npos)
+    return false;
+  return std::find(elements.begin(), elements.end(), word.substr(0, digits)) != elements.end();
+}
+
+// Whether `name[index]` stands at `at`, with an index that is no number: such a vector has to lie in memory.
+bool is_indexed_at_run_time(const Tokens &tokens, std::size_t at) {
+  if (!tokens.is(at + 1, "[") || tokens.is(at + 2, "[") || at + 2 >= tokens.size()) return false;
+  const bool is_number = tokens.text(at + 2).find_first_not_of("0123456789") == std::string_view::npos;
+  return !(is_number && tokens.is(at + 3, "]"));
+}
+
 // The names that a declaration of variables or an alias may introduce: identifiers at the end of a declarator.
 std::vector<std::string_view> declared_names(const Tokens &tokens, const Declaration &declaration) {
   constexpr std::array<std::string_view, 5> ends = {"=", ";", "[", ",", "{"};
@@ -57,9 +89,14 @@ CallGraph::CallGraph(const Tokens &tokens, const std::vector<Declaration> &decla
 
 CallGraph::Node CallGraph::read(TokenRange range) const {
   Node node;
+  std::set<std::string_view> vectors;  // the names of variables that are one, or a matrix
   for (std::size_t at = range.begin; at < range.end; ++at) {
     if (!tokens_.is_identifier(at)) continue;
     node.names.insert(tokens_.text(at));
+    const std::string_view name = tokens_.text(at);
+    if (at > range.begin && tokens_.is_identifier(at - 1) && is_vector_or_matrix(tokens_, at - 1)) vectors.insert(name);
+    const bool needs_memory = vectors.count(name) != 0 && is_indexed_at_run_time(tokens_, at);
+    node.synchronizes |= needs_memory || declares_private_array(tokens_, at);
     if (!synchronizes(tokens_, at)) continue;
     node.synchronizes = true;
     node.waits_in_collective |= tokens_.text(at).starts_with("simd_") || tokens_.text(at).starts_with("quad_");

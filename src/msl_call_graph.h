@@ -21,7 +21,8 @@ class CallGraph {
 
   struct Node {
     std::set<std::string_view> names;  // that it mentions
-    bool synchronizes = false;         // mentions an operation that threads wait in, or threadgroup memory
+    // Mentions an operation that threads wait in, threadgroup memory, or an array that each thread has for itself.
+    bool synchronizes = false;
     bool waits_in_collective =
         false;  // mentions a simd_ or quad_ function, in which the lanes that are there take part
   };
