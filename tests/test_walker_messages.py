@@ -130,7 +130,7 @@ def test_an_assertion_that_holds_at_translation_is_left_out() -> None:
         ("print(x)", "used where one number is needed"),
         ("print(ml.tid)", "prints text and numbers"),
         ("print(1, end='')", "takes no `end`"),
-        ("print(f'{x[0]!r}')", "no `repr`"),
+        ("print(f'{x[0]!a}')", "no `ascii`"),
         ("print(f'{x[0]:d}')", "cannot be printed"),
         ("print(x[0] > 1, x[0] > 2, x[0] > 3, x[0] > 4, x[0] > 5)", "5 truth values"),
         ("v = print(1)", "print returns nothing"),

@@ -29,17 +29,17 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from . import language_math
+from .language_atomics import *  # noqa: F403
 from .language_integers import *  # noqa: F403
 from .language_math import *  # noqa: F403
 from .language_matmul import *  # noqa: F403
+from .language_quadgroup import *  # noqa: F403
 from .language_random import *  # noqa: F403
 from .language_simdgroup_matrix import *  # noqa: F403
 from .language_vectors import *  # noqa: F403
 from .language_vectors import VectorDType
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import torch
 
 inf = float("inf")
@@ -107,8 +107,14 @@ if TYPE_CHECKING:
     """Simdgroups in a threadgroup."""
     thread_index: int
     """Index of the thread in its threadgroup in linear order, x fastest."""
+    quad_lane: int
+    """Index of the thread in its quadgroup, 0 to 3."""
+    quad_group: int
+    """Index of the quadgroup in its threadgroup."""
 
-_THREAD_VALUES = frozenset({"simd_lane", "simd_group", "simdgroups_per_threadgroup", "thread_index"})
+_THREAD_VALUES = frozenset(
+    {"simd_lane", "simd_group", "simdgroups_per_threadgroup", "thread_index", "quad_lane", "quad_group"}
+)
 
 
 def __getattr__(name: str) -> int:
@@ -271,6 +277,18 @@ def threadgroup_array(shape: int | tuple[int, ...], dtype: DType) -> Any:
     return _thread().threadgroup_array((shape,) if isinstance(shape, int) else tuple(shape), dtype)
 
 
+def local_array(shape: int | tuple[int, ...], dtype: DType) -> Any:
+    """Return an array that each thread has for itself, its elements undefined at first.
+
+    Small ones whose indices are known once loops are unrolled stay in registers.
+
+    Args:
+        shape: constant sizes.
+        dtype: type of the elements.
+    """
+    return _thread().local_array((shape,) if isinstance(shape, int) else tuple(shape), dtype)
+
+
 def barrier(memory: str = "threadgroup") -> None:
     """Wait until all threads of the threadgroup are here and see what the others have written.
 
@@ -406,68 +424,3 @@ def simd_shuffle_down(x: float, delta: int) -> float:
 def simd_shuffle_xor(x: float, mask: int) -> float:
     """Return the value of the lane whose index differs in the bits of ``mask``."""
     return _lanes(x)[_lane() ^ mask]  # type: ignore[no-any-return]
-
-
-# ---- Atomics: relaxed order; each returns the old value ------------------------------------------------------------
-
-
-def _update(array: torch.Tensor, index: int | Sequence[int], change: Any) -> Any:
-    with _ATOMIC_LOCK:
-        place = tuple(index) if isinstance(index, list | tuple) else index
-        element = array[place]
-        old = element.item() if hasattr(element, "item") else element
-        array[place] = change(old)
-        return old
-
-
-_ATOMIC_LOCK = threading.Lock()
-
-
-def atomic_add(array: torch.Tensor, index: int | Sequence[int], value: float) -> Any:
-    """Add to an element of int32, uint32 or float32; return what it held before."""
-    return _update(array, index, lambda old: old + value)
-
-
-def atomic_sub(array: torch.Tensor, index: int | Sequence[int], value: float) -> Any:
-    """Subtract from an element of int32, uint32 or float32; return what it held before."""
-    return _update(array, index, lambda old: old - value)
-
-
-def atomic_min(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:
-    """Lower an element of int32 or uint32 to a value; return what it held before."""
-    return _update(array, index, lambda old: min(old, value))
-
-
-def atomic_max(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:
-    """Raise an element of int32 or uint32 to a value; return what it held before."""
-    return _update(array, index, lambda old: max(old, value))
-
-
-def atomic_and(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:
-    """Bitwise and into an element of int32 or uint32; return what it held before."""
-    return _update(array, index, lambda old: old & value)
-
-
-def atomic_or(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:
-    """Bitwise or into an element of int32 or uint32; return what it held before."""
-    return _update(array, index, lambda old: old | value)
-
-
-def atomic_xor(array: torch.Tensor, index: int | Sequence[int], value: int) -> Any:
-    """Bitwise exclusive or into an element of int32 or uint32; return what it held before."""
-    return _update(array, index, lambda old: old ^ value)
-
-
-def atomic_exchange(array: torch.Tensor, index: int | Sequence[int], value: float) -> Any:
-    """Replace an element of int32, uint32 or float32; return what it held before."""
-    return _update(array, index, lambda old: value)  # noqa: ARG005
-
-
-def atomic_load(array: torch.Tensor, index: int | Sequence[int]) -> Any:
-    """Read an element that other threads change with atomics."""
-    return _update(array, index, lambda old: old)
-
-
-def atomic_store(array: torch.Tensor, index: int | Sequence[int], value: float) -> None:
-    """Write an element that other threads change with atomics."""
-    _update(array, index, lambda old: value)  # noqa: ARG005

@@ -85,6 +85,9 @@ class Vector:
     def __repr__(self) -> str:
         return f"Vector({self._values})"
 
+    def __str__(self) -> str:
+        return str(tuple(self._values))
+
     def __bool__(self) -> bool:
         raise TypeError("a vector has no one truth value; use ml.any(v) or ml.all(v)")
 

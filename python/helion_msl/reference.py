@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SIMD_WIDTH = 32
 _PATIENCE = 60.0  # seconds until a barrier that some threads never reach is given up
-_TOGETHER = ("barrier", "simd_", "threadgroup_array", "simdgroup_barrier")
+_TOGETHER = ("barrier", "simd_", "quad_", "threadgroup_array", "simdgroup_barrier")
 
 
 class Elements:
@@ -89,6 +89,7 @@ class _Thread:
         self.threads_per_threadgroup, self.threadgroups_per_grid = dims, group.grid
         self.gid = tuple(group.tgid[axis] * dims[axis] + tid[axis] for axis in range(3))
         self.simd_group, self.simd_lane = divmod(index, SIMD_WIDTH)
+        self.quad_group, self.quad_lane = divmod(index, 4)
         self.simdgroups_per_threadgroup = -(-group.size // SIMD_WIDTH)
         self._arrays = 0
 
@@ -103,6 +104,12 @@ class _Thread:
         values = list(slots)
         barrier.wait(_PATIENCE)
         return values
+
+    def local_array(self, shape: tuple[int, ...], dtype: language.DType) -> Elements:
+        """Return an array of this thread."""
+        import torch
+
+        return Elements(torch.zeros(shape, dtype=getattr(torch, dtype.name)))
 
     def threadgroup_array(self, shape: tuple[int, ...], dtype: language.DType) -> Elements:
         """Return the array that the other threads get at the same place of the program."""

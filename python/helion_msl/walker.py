@@ -20,7 +20,7 @@ from ._walker.printer import print_kernel
 from ._walker.program import Program
 from ._walker.source import Source, source_of_function, source_of_text
 from ._walker.survey import survey
-from ._walker.types import ScalarType, TensorType, VectorType
+from ._walker.types import ScalarType, SimdgroupMatrixType, TensorType, VectorType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -163,12 +163,13 @@ def _translated(
     if not line_directives:
         kernel.filename = None
     msl, kernel_name = print_kernel(kernel, functions, logs_assertions)
-    memory = sum(array.type.size_in_bytes for array in kernel.threadgroup_arrays)
+    shared = (array.type for array in kernel.threadgroup_arrays if array.type.space == "threadgroup")
+    memory = sum(kind.size_in_bytes for kind in shared)
     return Translation(msl, kernel_name, tuple(_described(argument) for argument in kernel.arguments), memory)
 
 
 def _described(argument: ir.Argument) -> KernelArgument:
-    assert not isinstance(argument.type, VectorType)  # of functions that a kernel calls
+    assert not isinstance(argument.type, VectorType | SimdgroupMatrixType)  # of functions that a kernel calls
     dtype = argument.type if isinstance(argument.type, ScalarType) else argument.type.dtype
     return KernelArgument(
         argument.name, argument.kind, argument.parameter, argument.dimension, dtype, argument.is_written

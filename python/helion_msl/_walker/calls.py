@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import fold, ir, values
 from .binding import bind, is_constexpr
-from .types import ScalarType, TensorType, ThreadgroupArrayType, TupleType, VectorType
+from .types import ScalarType, SimdgroupMatrixType, TensorType, ThreadgroupArrayType, TupleType, VectorType
 from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ def call_function(parser: ExpressionParser, node: ast.Call, function: Callable[.
     for first in reversed(arguments.first):
         result = ir.Sequence(first, result, result.type)
     return result
+
+
+_PASSED = (ScalarType, VectorType, SimdgroupMatrixType, TensorType, ThreadgroupArrayType)
 
 
 class _Arguments:
@@ -89,7 +92,7 @@ class _Arguments:
             return value.value
         if not values.is_expression(value):
             raise self._parser.error(place, f"{values.describe(value)} cannot be passed to a function")
-        if not isinstance(value.type, ScalarType | VectorType | TensorType | ThreadgroupArrayType):
+        if not isinstance(value.type, _PASSED):
             raise self._parser.error(
                 place, f"{values.describe(value)} cannot be passed to a function", "pass numbers, tensors or arrays"
             )

@@ -26,6 +26,8 @@ _VARYING_POSITIONS = frozenset(
         "thread_index_in_threadgroup",
         "thread_index_in_simdgroup",
         "simdgroup_index_in_threadgroup",
+        "thread_index_in_quadgroup",
+        "quadgroup_index_in_threadgroup",
     }
 )
 
@@ -86,6 +88,10 @@ def _is_varying(node: ir.Expression, varying: set[ir.Variable]) -> bool:
             return node.kind in _VARYING_POSITIONS and node.exclusive_bound != 1
         case ir.Read():
             return node.variable in varying
+        case ir.Load() if isinstance(node.element.base, ir.ThreadgroupArrayReference) and (
+            node.element.base.type.space == "thread"
+        ):
+            return True
         case ir.Binary() if node.operator in ("<", ">=") and _always_below(node.left, node.right):
             return False
         case ir.Call() if node.function.startswith(("metal::simd_", "helion_msl::simd_")):

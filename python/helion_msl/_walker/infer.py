@@ -167,7 +167,7 @@ class Variables:
             return VectorType(join(held.element, assigned.element), held.size)
         raise TypeConflictError(variable.name, held, assigned, variable.line)
 
-    def pin(self, name: str, scalar: ScalarType, line: int) -> None:
+    def pin(self, name: str, kind: ScalarType | VectorType, line: int) -> None:
         """Fix a variable's type by an annotation.
 
         Raises:
@@ -175,17 +175,18 @@ class Variables:
         """
         variable = self._variables.get(name)
         if variable is None:
-            self._variables[name] = ir.Variable(name, scalar, line, is_pinned=True)
-        elif variable.is_pinned and variable.type is not scalar:
-            raise TypeConflictError(name, variable.type, scalar, variable.line)
+            self._variables[name] = ir.Variable(name, kind, line, is_pinned=True)
+        elif variable.is_pinned and variable.type != kind:
+            raise TypeConflictError(name, variable.type, kind, variable.line)
         elif not variable.is_pinned:
-            self.changed = self.changed or variable.type is not scalar
-            variable.type, variable.is_pinned = scalar, True
+            self.changed = self.changed or variable.type != kind
+            variable.type, variable.is_pinned = kind, True
 
-    def pinned_type(self, name: str) -> ScalarType | None:
+    def pinned_type(self, name: str) -> ScalarType | VectorType | None:
         """Return the type that an annotation fixed."""
         variable = self._variables.get(name)
-        return variable.type if variable and variable.is_pinned and isinstance(variable.type, ScalarType) else None
+        is_pinned = variable is not None and variable.is_pinned and isinstance(variable.type, ScalarType | VectorType)
+        return variable.type if is_pinned else None  # type: ignore[union-attr,return-value]
 
     def counter(self, node: ast.For, name: str, scalar: ScalarType, is_non_negative: bool, line: int) -> ir.Variable:
         """Return the variable that counts a loop; it exists only in the loop."""

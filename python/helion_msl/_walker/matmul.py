@@ -95,7 +95,8 @@ def _accumulator(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
 
 def _operand(parser: ExpressionParser, node: ast.expr) -> ir.ThreadgroupArrayReference:
     value = parser.value(node)
-    if not isinstance(value, ir.ThreadgroupArrayReference) or len(value.type.shape) != 2:
+    is_array = isinstance(value, ir.ThreadgroupArrayReference) and value.type.space == "threadgroup"
+    if not is_array or not isinstance(value, ir.ThreadgroupArrayReference) or len(value.type.shape) != 2:
         raise parser.error(node, "this must be a threadgroup array of two dimensions")
     return value
 

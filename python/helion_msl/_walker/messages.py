@@ -6,7 +6,7 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from . import fold, ir, operators
+from . import fold, ir, operators, sequences
 from .types import BOOL, FLOAT32, INT32, INT64, UINT32, UINT64, ScalarType, promote
 from .values import PythonObject, TupleValue
 
@@ -41,6 +41,10 @@ class _Parts:
             return
         if isinstance(value, PythonObject):
             self._object(node, value.value)
+            return
+        vector = sequences.as_tuple(self._parser, value)
+        if vector is not None:
+            self._tuple(node, vector)
             return
         number = self._parser.as_scalar(node, value)
         if isinstance(number, ir.Constant) and not specification:
@@ -95,15 +99,18 @@ class _Parts:
                 self.literal(str(part.value))
 
     def _formatted(self, node: ast.FormattedValue) -> None:
-        if node.conversion not in (-1, ord("s")):
-            raise self._parser.error(node, "a kernel has no `repr`", "leave the conversion out")
+        if node.conversion == ord("a"):
+            raise self._parser.error(node, "a kernel has no `ascii`", "leave the conversion out")
         specification = ""
         if node.format_spec is not None:
             parts = node.format_spec.values if isinstance(node.format_spec, ast.JoinedStr) else []
             if not all(isinstance(part, ast.Constant) for part in parts):
                 raise self._parser.error(node, "a format must be known at translation", "write it out")
             specification = "".join(str(part.value) for part in parts if isinstance(part, ast.Constant))
-        self.value(node.value, self._parser.value(node.value), specification)
+        value = self._parser.value(node.value)
+        if node.conversion == ord("r") and isinstance(value, PythonObject) and isinstance(value.value, str):
+            value = PythonObject(repr(value.value))
+        self.value(node.value, value, specification)
 
     def message(self) -> ir.Message:
         return ir.Message(self.format, tuple(self.values))

@@ -251,7 +251,14 @@ class AssignmentParser(ExpressionParser):
 
     def _check_pin(self, node: ast.AST, name: str, value: ir.Expression) -> None:
         pinned = self.variables.pinned_type(name)
-        if pinned is not None and isinstance(value.type, ScalarType) and value.type.is_float and not pinned.is_float:
+        if pinned is None:
+            return
+        held, given = (kind.element if isinstance(kind, VectorType) else kind for kind in (pinned, value.type))
+        sizes = [kind.size if isinstance(kind, VectorType) else 1 for kind in (pinned, value.type)]
+        loses_fraction = (
+            isinstance(given, ScalarType) and isinstance(held, ScalarType) and given.is_float > held.is_float
+        )
+        if sizes[0] != sizes[1] or loses_fraction:
             raise self.error(
                 node, f"`{name}` is annotated {pinned}, and this is a {value.type}", f"convert it: ml.{pinned}(value)"
             )
@@ -368,13 +375,14 @@ class AssignmentParser(ExpressionParser):
         if node.value is not None:
             self._assign(node.target, node.target.id, self.assigned_value(node.value, [node.target]))
 
-    def _annotation(self, node: ast.expr) -> ScalarType:
+    def _annotation(self, node: ast.expr) -> ScalarType | VectorType:
         from .binding import scalar_type_of
 
-        found = scalar_type_of(self.value(node))
+        named = self.value(node)
+        found = scalar_type_of(named) or vectors.vector_type_of(named)
         if found is None:
             raise self.error(
-                node, f"`{ast.unparse(node)}` is no type of a variable", "write int, float, bool or ml.float16"
+                node, f"`{ast.unparse(node)}` is no type of a variable", "write int, float, ml.float16 or ml.float4"
             )
         return found
 

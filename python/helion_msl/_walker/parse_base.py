@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING
 
 from ..language import DType
 from . import fold, ir, operators, values
-from .types import BOOL, INT32, INT64, ScalarType, TensorType, ThreadgroupArrayType, TupleType, VectorType
+from .types import (
+    BOOL,
+    INT32,
+    INT64,
+    ScalarType,
+    SimdgroupMatrixType,
+    TensorType,
+    ThreadgroupArrayType,
+    TupleType,
+    VectorType,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -104,7 +114,7 @@ class ParserBase:
             argument = ir.Argument(name, described, "tensor", index)
             self.arguments.append(argument)
             return ir.TensorReference(argument, described)
-        if isinstance(described, ScalarType | VectorType):
+        if isinstance(described, ScalarType | VectorType | SimdgroupMatrixType):
             argument = ir.Argument(name, described, "scalar", index)
             self.arguments.append(argument)
             return ir.ArgumentRead(argument, described)

@@ -36,7 +36,11 @@ class ExpressionParser(ConditionParser):
             if isinstance(node.slice, ast.Slice):
                 items = sequences.as_tuple(self, call) if is_call else owner
                 return sequences.sliced(self, node.slice, items)  # type: ignore[arg-type]
-            index = self.constant_integer(node.slice, "the index into a tuple")
+            number = self.integer(node.slice, "the index into a tuple")
+            if not self.is_known(number):
+                items = sequences.as_tuple(self, call) if is_call else owner
+                return sequences.chosen(self, node, items, number)  # type: ignore[arg-type]
+            index = self.known_integer(node.slice, number, "the index into a tuple")
             if not -len(owner.items) <= index < len(owner.items):
                 raise self.error(node, f"the tuple has {len(owner.items)} items, not item {index}")
             # Each field of a call's result is the call, so that no item's effect is lost.

@@ -13,10 +13,11 @@ from .messages import assert_message, print_message
 from .messages import emit as emit_message
 from .parse_base import MAXIMUM_BUFFERS, fields_of
 from .parse_loops import LoopParser
-from .types import BOOL, MAXIMUM_THREADGROUP_MEMORY, VOID, ScalarType, TupleType
+from .types import BOOL, MAXIMUM_THREADGROUP_MEMORY, VOID, ScalarType, SimdgroupMatrixType, TupleType
 from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
+
     from ..errors import TranslationError
     from .types import Type
     from .values import Value
@@ -58,7 +59,7 @@ class StatementParser(LoopParser):
                 "pass fewer tensors, or make numbers constants: n: ml.constexpr",
             )
         arrays = self.all_arrays
-        size = sum(array.type.size_in_bytes for array in arrays)
+        size = sum(array.type.size_in_bytes for array in arrays if array.type.space == "threadgroup")
         if size > MAXIMUM_THREADGROUP_MEMORY:
             raise self.error(
                 definition,
@@ -194,11 +195,12 @@ class StatementParser(LoopParser):
                 return ir.TupleExpression(tuple(items), TupleType(tuple(item.type for item in items)))
             if isinstance(value, ir.TensorReference) and not value.type.rank:
                 value = self.as_scalar(node, value)  # type: ignore[arg-type]
-            if not values.is_number(value):
+            is_matrix = values.is_expression(value) and isinstance(value.type, SimdgroupMatrixType)
+            if not values.is_number(value) and not is_matrix:
                 raise self.error(
                     node, f"a function of a kernel cannot return {values.describe(value)}", "return numbers"
                 )
-            return self.variables.assign(key, value, self.source.line(node))[1]
+            return self.variables.assign(key, value, self.source.line(node))[1]  # type: ignore[arg-type]
         except TypeConflictError as error:
             raise self._two_results(node, error.assigned, error.held, error.line) from None
 

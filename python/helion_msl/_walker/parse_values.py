@@ -119,6 +119,11 @@ class ValueParser(ParserBase):
         """Return an integer that is known at translation."""
         return self.known_integer(node, self.value(node), what)
 
+    @staticmethod
+    def is_known(number: ir.Expression) -> bool:
+        """Whether a number is known at translation."""
+        return isinstance(number, ir.Constant) or (isinstance(number, ir.Read) and number.variable.constant is not None)
+
     def known_integer(self, node: ast.expr, value: Value, what: str) -> int:
         """Return a value as an integer that is known at translation; ``what`` names it in the error."""
         number = self.as_scalar(node, value)
@@ -229,8 +234,8 @@ class ValueParser(ParserBase):
                 bound = (x * y * z + 31) // 32
             elif kind == "simdgroups_per_threadgroup":
                 return ir.Constant((x * y * z + 31) // 32, self.index_type, True)
-        if kind == "thread_index_in_simdgroup":
-            bound = 32
+        if kind in ("thread_index_in_simdgroup", "thread_index_in_quadgroup"):
+            bound = 32 if kind == "thread_index_in_simdgroup" else 4
         return ir.Position(kind, axis, self.index_type, bound)
 
     # ---- Operators -------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from .matmul_simdgroup import SNIPPETS as _MATMUL
+from .prelude_atomics import SNIPPETS as _ATOMICS
 from .prelude_matrices import SNIPPETS as _MATRICES
 from .prelude_reductions import SNIPPETS as _REDUCTIONS
 
@@ -266,7 +267,7 @@ inline float erf(float x) {
 }
 
 # In the order in which they are printed: what is used stands before what uses it.
-_SNIPPETS = {**_ARITHMETIC, **_FUNCTIONS, **_REDUCTIONS, **_MATMUL, **_MATRICES}
+_SNIPPETS = {**_ARITHMETIC, **_FUNCTIONS, **_REDUCTIONS, **_MATMUL, **_MATRICES, **_ATOMICS}
 _REQUIRED_BY_NAME = {"central_erf": "erfc", "scaled_erfc": "erfc"}
 
 

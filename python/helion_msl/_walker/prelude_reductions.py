@@ -85,6 +85,15 @@ inline {kind} simd_{name}({kind} value) {{
     )
 
 
+def _of_quadgroup(name: str) -> str:
+    """Return the maximum or minimum of a quadgroup; Metal's of floats ignores NaN."""
+    result = f"metal::quad_{name}(value)"
+    nan_wins = f"metal::quad_any(value != value) ? NAN : {result}"
+    bodies = {"float": nan_wins, "half": nan_wins.replace("NAN", "half(NAN)"), "int": result, "uint": result}
+    overloads = [f"inline {kind} quad_{name}({kind} value) {{\n  return {body};\n}}" for kind, body in bodies.items()]
+    return "\n".join(overloads)
+
+
 def _reductions() -> dict[str, str]:
     snippets = {}
     for name, (combination, identity) in _OPERATIONS.items():
@@ -192,4 +201,6 @@ inline uint simd_ballot(bool condition) {
 }"""
 }
 
-SNIPPETS = {**_SHUFFLES, **_IDENTITIES, **_reductions(), **_index_reductions(), **_BALLOT}
+_QUAD = {f"quad_{name}": _of_quadgroup(name) for name in ("max", "min")}
+
+SNIPPETS = {**_QUAD, **_SHUFFLES, **_IDENTITIES, **_reductions(), **_index_reductions(), **_BALLOT}

@@ -72,7 +72,8 @@ class _FunctionPrinter(StatementPrinter):
                 parameters.append(f"{self.shared.type_name(argument.type)} {name}")
         for array in self._called.threadgroup_arrays:
             sizes = "".join(f"[{size}]" for size in array.type.shape)
-            parameters.append(f"threadgroup {array.type.dtype.msl} (&{self._array_names[id(array)]}){sizes}")
+            name = self._array_names[id(array)]
+            parameters.append(f"{array.type.space} {array.type.dtype.msl} (&{name}){sizes}")
         parameters += [f"{POSITION_NAMES[kind][0]} {name}" for kind, name in self._positions.items()]
         head = f"static inline {self.shared.type_name(self._called.result)} {self.shared.functions[id(self._called)]}("
         line = f"{head}{', '.join(parameters)}) {{"

@@ -71,6 +71,8 @@ POSITION_NAMES: dict[ir.PositionKind, tuple[str, str]] = {
     "thread_index_in_simdgroup": ("uint", "simd_lane"),
     "simdgroups_per_threadgroup": ("uint", "simdgroups_per_threadgroup"),
     "thread_index_in_threadgroup": ("uint", "thread_index"),
+    "thread_index_in_quadgroup": ("uint", "quad_lane"),
+    "quadgroup_index_in_threadgroup": ("uint", "quad_group"),
 }
 
 
@@ -306,7 +308,7 @@ class ExpressionPrinter:
 
     def _packed(self, element: ir.Element, kind: VectorType, qualifier: str) -> str:
         """Return consecutive elements as one vector, which needs no alignment but theirs."""
-        space = "device" if isinstance(element.base, ir.TensorReference) else "threadgroup"
+        space = "device" if isinstance(element.base, ir.TensorReference) else element.base.type.space
         return f"*({space} {qualifier}packed_{kind.msl}*)&{self._element(element)}"
 
     def _text_Load(self, node: ir.Load) -> tuple[str, int]:

@@ -64,7 +64,8 @@ class StatementPrinter(ExpressionPrinter):
         for array in self._function.threadgroup_arrays:
             if isinstance(self._function, ir.Kernel):
                 sizes = "".join(f"[{size}]" for size in array.type.shape)
-                lines.append(f"{INDENT}threadgroup {array.type.dtype.msl} {self._array_names[id(array)]}{sizes};")
+                space = "threadgroup " if array.type.space == "threadgroup" else ""
+                lines.append(f"{INDENT}{space}{array.type.dtype.msl} {self._array_names[id(array)]}{sizes};")
         return lines
 
     # ---- Primitives ------------------------------------------------------------------------------------------------

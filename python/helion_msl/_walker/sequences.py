@@ -7,7 +7,7 @@ import builtins
 from typing import TYPE_CHECKING, Any
 
 from .. import language
-from . import fold, ir, values
+from . import fold, ir, operators, values
 from .parse_base import fields_of, leaves_of
 from .types import BOOL, TupleType, VectorType
 from .values import PythonObject, TupleValue
@@ -105,6 +105,36 @@ def sliced(parser: ExpressionParser, node: ast.Slice, value: TupleValue) -> Tupl
     if bounds[2] == 0:
         raise parser.error(node, "the step of a slice is 0", "take every n-th item with n from 1 on")
     return in_order(parser, node, value.items, value.items[slice(*bounds)])
+
+
+def chosen(parser: ExpressionParser, node: ast.Subscript, value: TupleValue, index: ir.Expression) -> ir.Expression:
+    """Return the item at an index of run time, as one expression that compares the index with each place.
+
+    Raises:
+        TranslationError: the items have no common type, or are too many.
+    """
+    count = len(value.items)
+    if not 0 < count <= MAXIMUM_CHOICES:
+        raise parser.error(
+            node, f"one of {count} items at an index known only at run time", "pass a tensor, or fill ml.local_array"
+        )
+    in_order(parser, node, value.items, ())
+    numbers = [parser.as_scalar(node, item) for item in value.items]
+    scalar = operators.scalar_type(numbers[0])
+    for number in numbers[1:]:
+        scalar = parser.joined(ir.Read(ir.Variable("", scalar), scalar), number)
+    first, again = parser.kept(node, index, "index")
+    if not ir.is_non_negative(index):
+        # Negative ones count from the end.
+        shifted = parser.binary(node, ast.Add(), again, fold.integer(count))
+        test = operators.compare(ast.Lt, first, fold.integer(0))
+        kind = operators.scalar_type(shifted)
+        first, again = parser.kept(node, fold.conditional(test, shifted, fold.convert(again, kind), kind), "index")
+    result = fold.convert(numbers[-1], scalar)
+    for place in range(count - 2, -1, -1):
+        test = operators.compare(ast.Eq, again if place else first, fold.integer(place))
+        result = fold.conditional(test, fold.convert(numbers[place], scalar), result, scalar)
+    return result if count > 1 else numbers[0]
 
 
 # ---- Functions -----------------------------------------------------------------------------------------------------
@@ -210,6 +240,7 @@ def static_range(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
 
 
 MAXIMUM_TURNS = 256  # of an unrolled loop
+MAXIMUM_CHOICES = 16  # of a tuple at an index of run time
 
 
 HANDLERS: dict[Any, Handler] = {

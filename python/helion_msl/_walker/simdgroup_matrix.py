@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 from .. import language_simdgroup_matrix as language
 from . import fold, ir, values
 from .binding import bind, scalar_type_of
-from .types import BFLOAT16, BOOL, FLOAT16, FLOAT32, UINT64, VOID, PointerType, SimdgroupMatrixType, TensorType
+from .types import (
+    BFLOAT16,
+    BOOL,
+    FLOAT16,
+    FLOAT32,
+    UINT64,
+    VOID,
+    PointerType,
+    SimdgroupMatrixType,
+    TensorType,
+    ThreadgroupArrayType,
+)
 
 if TYPE_CHECKING:
     import ast
@@ -44,6 +55,12 @@ def _place(parser: ExpressionParser, bound: dict[str, ast.expr]) -> tuple[ir.Ele
     if not isinstance(base, ir.TensorReference | ir.ThreadgroupArrayReference):
         raise parser.error(bound["array"], "a matrix lies in a tensor or in a threadgroup array")
     kind = base.type
+    if isinstance(kind, ThreadgroupArrayType) and kind.space == "thread":
+        raise parser.error(
+            bound["array"],
+            "a simdgroup's matrix lies in memory that all of its threads see",
+            "use ml.threadgroup_array",
+        )
     if kind.dtype not in ELEMENT_TYPES:
         raise parser.error(bound["array"], f"a matrix of {kind.dtype}, which Metal does not have", "use floats")
     if isinstance(kind, TensorType) and (not kind.rank or (kind.strides is not None and kind.strides[-1] != 1)):

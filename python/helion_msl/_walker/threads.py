@@ -6,15 +6,26 @@ import ast
 from typing import TYPE_CHECKING
 
 from .. import language
-from . import fold, ir, operators
-from .binding import bind, bind_numbers, scalar_type_of
-from .types import BOOL, FLOAT32, MAXIMUM_THREADGROUP_MEMORY, UINT32, VOID, ThreadgroupArrayType, promote
+from . import fold, ir, operators, vectors
+from .binding import bind, scalar_type_of
+from .types import (
+    BOOL,
+    FLOAT32,
+    MAXIMUM_LOCAL_ARRAY,
+    MAXIMUM_THREADGROUP_MEMORY,
+    UINT32,
+    VOID,
+    ThreadgroupArrayType,
+    VectorType,
+    promote,
+)
 from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .parse_expressions import ExpressionParser
+    from .types import AddressSpace
     from .values import Value
 
     Handler = Callable[[ExpressionParser, ast.Call, dict[str, ast.expr]], Value]
@@ -24,6 +35,8 @@ THREAD_VALUES: dict[str, ir.PositionKind] = {
     "simd_group": "simdgroup_index_in_threadgroup",
     "simdgroups_per_threadgroup": "simdgroups_per_threadgroup",
     "thread_index": "thread_index_in_threadgroup",
+    "quad_lane": "thread_index_in_quadgroup",
+    "quad_group": "quadgroup_index_in_threadgroup",
 }
 
 POSITIONS: dict[int, ir.PositionKind] = {
@@ -36,7 +49,7 @@ POSITIONS: dict[int, ir.PositionKind] = {
 
 
 def _shape(parser: ExpressionParser, node: ast.expr) -> tuple[int, ...]:
-    what = "the size of a threadgroup array"
+    what = "the size of an array"
     if isinstance(node, ast.Tuple):
         return tuple(parser.constant_integer(part, what) for part in node.elts)
     value = parser.value(node)
@@ -45,23 +58,24 @@ def _shape(parser: ExpressionParser, node: ast.expr) -> tuple[int, ...]:
     return tuple(parser.known_integer(node, item, what) for item in value.items)
 
 
-def _threadgroup_array(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
-    bound = bind(parser, node, language.threadgroup_array)
-    dtype = scalar_type_of(parser.value(bound["dtype"]))
-    if dtype is None:
-        raise parser.error(bound["dtype"], "the type of a threadgroup array is a scalar type", "write ml.float32")
-    shape = _shape(parser, bound["shape"])
-    if not shape or min(shape) <= 0:
-        raise parser.error(bound["shape"], "a threadgroup array needs sizes above 0")
-    kind = ThreadgroupArrayType(dtype, shape)
-    if kind.size_in_bytes > MAXIMUM_THREADGROUP_MEMORY:
-        raise parser.error(
-            node,
-            f"the array takes {kind.size_in_bytes} bytes, a threadgroup has {MAXIMUM_THREADGROUP_MEMORY}",
-            "use smaller blocks",
-        )
-    array = parser.array_of(id(node), kind)
-    return ir.ThreadgroupArrayReference(array, array.type)
+def _array(function: Callable[..., object], space: AddressSpace, owner: str, limit: int) -> Handler:
+    def handle(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
+        bound = bind(parser, node, function)
+        dtype = scalar_type_of(parser.value(bound["dtype"]))
+        if dtype is None:
+            raise parser.error(bound["dtype"], "the elements of an array have a scalar type", "write ml.float32")
+        shape = _shape(parser, bound["shape"])
+        if not shape or min(shape) <= 0:
+            raise parser.error(bound["shape"], "an array needs sizes above 0", "write 8 or (8, 4)")
+        kind = ThreadgroupArrayType(dtype, shape, space)
+        if kind.size_in_bytes > limit:
+            raise parser.error(
+                node, f"the array takes {kind.size_in_bytes} bytes, a {owner} has {limit}", "use smaller blocks"
+            )
+        array = parser.array_of(id(node), kind)
+        return ir.ThreadgroupArrayReference(array, array.type)
+
+    return handle
 
 
 _MEMORY_FLAGS = {
@@ -100,11 +114,11 @@ def simdgroup_call(
     if scalar.name == "bfloat16":
         scalar = FLOAT32
     # Metal has no 64-bit simdgroup operations, and metal::simd_max ignores NaN.
-    helper = scalar.bits == 64 or msl in ("simd_max", "simd_min")
+    helper = scalar.bits == 64 or msl in ("simd_max", "simd_min", "quad_max", "quad_min")
     lanes = [fold.convert(lane, UINT32) for lane in numbers[1:]]
     name = f"helion_msl::{msl}" if helper else f"metal::{msl}"
     if helper and scalar.bits == 64 and msl not in _HELPED:
-        raise parser.error(node, f"Metal has no {msl} of 64-bit integers", "convert to 32 bits, or use simd_sum")
+        raise parser.error(node, f"Metal has no {msl} of 64-bit integers", "convert to 32 bits: ml.int32(x)")
     return ir.Call(name, (fold.convert(value, scalar), *lanes), scalar, has_effect=True)
 
 
@@ -127,9 +141,34 @@ def _simd(name: str, is_logical: bool = False) -> Handler:
     function = getattr(language, name)
 
     def handle(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
-        return simdgroup_call(parser, node, name, list(bind_numbers(parser, node, function).values()), is_logical)
+        first, *others = bind(parser, node, function).values()
+        value, lanes = parser.number(first), [parser.scalar(other) for other in others]
+        if isinstance(value.type, VectorType):
+            return _of_vector(parser, node, name, value, lanes, is_logical)
+        return simdgroup_call(parser, node, name, [value, *lanes], is_logical)
 
     return handle
+
+
+def _of_vector(
+    parser: ExpressionParser,
+    node: ast.Call,
+    name: str,
+    vector: ir.Expression,
+    lanes: list[ir.Expression],
+    is_logical: bool,
+) -> ir.Expression:
+    """Return an operation on the vectors of a simdgroup: Metal's, or a helper's for each component."""
+    assert isinstance(vector.type, VectorType)
+    stand_in = ir.Read(ir.Variable("component", vector.type.element), vector.type.element)
+    call = simdgroup_call(parser, node, name, [stand_in, *lanes], is_logical)
+    assert isinstance(call, ir.Call)
+    if not call.function.startswith("metal::"):
+        return vectors.lifted(
+            parser, node, (vector,), lambda part: simdgroup_call(parser, node, name, [part, *lanes], is_logical)
+        )
+    kind = VectorType(operators.scalar_type(call), vector.type.size)
+    return ir.Call(call.function, (vectors.convert(vector, kind), *call.arguments[1:]), kind, has_effect=True)
 
 
 def _vote(name: str) -> Handler:
@@ -138,15 +177,33 @@ def _vote(name: str) -> Handler:
     def handle(parser: ExpressionParser, node: ast.Call, _: object) -> Value:
         condition = bind(parser, node, function)["condition"]
         test = parser.truth_of(condition, parser.as_number(condition))
-        if name == "simd_ballot":
+        if name.endswith("_ballot"):
             return ir.Call("helion_msl::simd_ballot", (test,), UINT32, has_effect=True)
         return ir.Call(f"metal::{name}", (test,), BOOL, has_effect=True)
 
     return handle
 
 
+_QUAD = (
+    "sum",
+    "product",
+    "max",
+    "min",
+    "prefix_inclusive_sum",
+    "prefix_exclusive_sum",
+    "broadcast",
+    "broadcast_first",
+    "shuffle",
+    "shuffle_up",
+    "shuffle_down",
+    "shuffle_xor",
+)
+
 HANDLERS: dict[object, Handler] = {
-    language.threadgroup_array: _threadgroup_array,
+    language.threadgroup_array: _array(
+        language.threadgroup_array, "threadgroup", "threadgroup", MAXIMUM_THREADGROUP_MEMORY
+    ),
+    language.local_array: _array(language.local_array, "thread", "thread", MAXIMUM_LOCAL_ARRAY),
     language.barrier: _barrier(language.barrier, "metal::threadgroup_barrier"),
     language.simdgroup_barrier: _barrier(language.simdgroup_barrier, "metal::simdgroup_barrier"),
     **{
@@ -168,4 +225,7 @@ HANDLERS: dict[object, Handler] = {
     },
     **{getattr(language, name): _simd(name, is_logical=True) for name in ("simd_and", "simd_or", "simd_xor")},
     **{getattr(language, name): _vote(name) for name in ("simd_all", "simd_any", "simd_ballot")},
+    **{getattr(language, f"quad_{name}"): _simd(f"quad_{name}") for name in _QUAD},
+    **{getattr(language, f"quad_{name}"): _simd(f"quad_{name}", is_logical=True) for name in ("and", "or", "xor")},
+    **{getattr(language, f"quad_{name}"): _vote(f"quad_{name}") for name in ("all", "any")},
 }

@@ -12,7 +12,8 @@ from typing import Literal, TypeAlias
 
 Kind = Literal["bool", "int", "uint", "float"]
 MAXIMUM_THREADGROUP_MEMORY = 32768  # bytes; Metal Feature Set Tables, "maximum total threadgroup memory allocation"
-AddressSpace = Literal["device", "threadgroup", "constant"]
+MAXIMUM_LOCAL_ARRAY = 4096  # bytes of one thread; more than its registers, and less than its stack
+AddressSpace = Literal["device", "threadgroup", "constant", "thread"]
 
 
 # Scalar types are compared by identity: there is one object of each.
@@ -147,10 +148,17 @@ class TensorType:
 
 @dataclass(frozen=True, slots=True)
 class ThreadgroupArrayType:
-    """An array in threadgroup memory, shared by the threads of one threadgroup."""
+    """An array in threadgroup memory, shared by the threads of one threadgroup; or one that each thread has for itself.
+
+    Attributes:
+        dtype: type of the elements.
+        shape: the sizes.
+        space: ``"thread"`` for one of each thread.
+    """
 
     dtype: ScalarType
     shape: tuple[int, ...]
+    space: AddressSpace = "threadgroup"
 
     @property
     def size_in_bytes(self) -> int:
@@ -158,7 +166,7 @@ class ThreadgroupArrayType:
         return math.prod(self.shape) * self.dtype.size_in_bytes
 
     def __str__(self) -> str:
-        return f"threadgroup array of {self.dtype}"
+        return f"{'local' if self.space == 'thread' else 'threadgroup'} array of {self.dtype}"
 
 
 @dataclass(frozen=True, slots=True)

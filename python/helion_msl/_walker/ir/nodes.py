@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from ..types import INT32, VOID
 
 if TYPE_CHECKING:
-    from ..types import PointerType, ScalarType, TensorType, ThreadgroupArrayType, TupleType, Type, VectorType
+    from ..types import (
+        PointerType,
+        ScalarType,
+        SimdgroupMatrixType,
+        TensorType,
+        ThreadgroupArrayType,
+        TupleType,
+        Type,
+        VectorType,
+    )
 
 Number: TypeAlias = bool | int | float
 
@@ -27,6 +36,8 @@ PositionKind = Literal[
     "thread_index_in_simdgroup",
     "simdgroups_per_threadgroup",
     "thread_index_in_threadgroup",
+    "thread_index_in_quadgroup",
+    "quadgroup_index_in_threadgroup",
 ]
 
 
@@ -75,7 +86,7 @@ class Argument:
     """
 
     name: str
-    type: TensorType | ScalarType | VectorType
+    type: TensorType | ScalarType | VectorType | SimdgroupMatrixType
     kind: Literal["tensor", "scalar", "size", "stride"]
     parameter: int
     dimension: int = 0
@@ -124,7 +135,7 @@ class ArgumentRead:
     """The value of a scalar argument, of a size or of a stride."""
 
     argument: Argument
-    type: ScalarType | VectorType
+    type: ScalarType | VectorType | SimdgroupMatrixType
     is_non_negative: bool = False
 
 
