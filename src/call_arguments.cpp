@@ -1,6 +1,7 @@
 #include "call_arguments.h"
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
 
 #include <string>
 

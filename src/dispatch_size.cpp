@@ -1,6 +1,7 @@
 #include "dispatch_size.h"
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
 
 #include <limits>
 #include <string>

@@ -1,6 +1,7 @@
 #include "launcher.h"
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
 
 #include "dispatch_size.h"
 #include "engines.h"
