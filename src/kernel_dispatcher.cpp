@@ -46,6 +46,7 @@ struct Dispatcher {
   std::size_t positional_count = 0;
   std::atomic<const KeyFacts *> key_facts = nullptr;
   SpecializationTable<LaunchPlan> table;
+  std::atomic<PyObject *> spare = nullptr;  // a bound kernel that nobody holds any more, for the next one to take
 
   Dispatcher() = default;
   Dispatcher(const Dispatcher &) = delete;
@@ -57,7 +58,10 @@ struct Dispatcher {
     for (PyObject *value : std::exchange(defaults, {})) Py_XDECREF(value);
     delete key_facts.exchange(nullptr);
     table.clear();
+    free_bound(spare.exchange(nullptr));
   }
+
+  static void free_bound(PyObject *memory);
 };
 
 // The arguments of one call, one for each parameter.
@@ -280,11 +284,27 @@ void dispatch(PyObject *self, PyObject *const *arguments, std::size_t count, PyO
 
 namespace {
 
+// `kernel[grid, block_dims]`. The objects of the subscript are kept where they cannot change, for the next subscript
+// with the same objects.
 struct BoundDispatcher {
-  PyObject *dispatcher;
+  PyObject *dispatcher = nullptr;
   GridSource grid;
   Dimensions threads;
+  PyObject *grid_object = nullptr;
+  PyObject *threads_object = nullptr;
+
+  void forget_subscript() {
+    Py_CLEAR(grid.function);
+    Py_CLEAR(grid_object);
+    Py_CLEAR(threads_object);
+  }
 };
+
+void Dispatcher::free_bound(PyObject *memory) {
+  if (memory == nullptr) return;
+  value_of<BoundDispatcher>(memory).forget_subscript();
+  PyObject_GC_Del(memory);
+}
 
 PyObject *call_bound(PyObject *self, PyObject *const *arguments, std::size_t flagged_count, PyObject *keywords) {
   return guard_python([&] {
@@ -310,6 +330,28 @@ Dimensions read_block_dims(PyObject *value) {
   }
 }
 
+// An int, or a tuple of ints: nothing that could change, or run code, or refer to the kernel.
+bool is_fixed_size(PyObject *object) {
+  if (!PyTuple_CheckExact(object)) return PyLong_CheckExact(object);
+  for (Py_ssize_t i = PyTuple_Size(object); i-- > 0;) {
+    if (!PyLong_CheckExact(PyTuple_GetItem(object, i))) return false;
+  }
+  return true;
+}
+
+void read_subscript(PyObject *grid, PyObject *threads, BoundDispatcher &bound) {
+  bound.forget_subscript();
+  bound.threads = read_block_dims(threads);
+  if (!PyTuple_Check(grid) && !PyLong_Check(grid) && PyCallable_Check(grid)) {
+    bound.grid.function = Py_NewRef(grid);
+    return;
+  }
+  bound.grid.size = read_dimensions(grid, "grid");
+  if (!is_fixed_size(grid) || !is_fixed_size(threads)) return;
+  bound.grid_object = Py_NewRef(grid);
+  bound.threads_object = Py_NewRef(threads);
+}
+
 // `kernel[grid, block_dims]`
 PyObject *subscript(PyObject *self, PyObject *configuration) {
   return guard_python([&] {
@@ -318,16 +360,20 @@ PyObject *subscript(PyObject *self, PyObject *configuration) {
       throw ArgumentError(name + "[...] takes a grid and the size of a threadgroup: " + name + "[(4,), (256,)](...)");
     }
     PyObject *grid = PyTuple_GetItem(configuration, 0);
-    BoundDispatcher bound{self, {}, read_block_dims(PyTuple_GetItem(configuration, 1))};
-    if (!PyTuple_Check(grid) && !PyLong_Check(grid) && PyCallable_Check(grid)) {
-      bound.grid.function = grid;
+    PyObject *threads = PyTuple_GetItem(configuration, 1);
+    Dispatcher &dispatcher = value_of<Dispatcher>(self);
+    PyObject *object = dispatcher.spare.exchange(nullptr, std::memory_order_acq_rel);
+    if (object != nullptr) {
+      PyObject_Init(object, bound_type);
+      PyObject_GC_Track(object);
     } else {
-      bound.grid.size = read_dimensions(grid, "grid");
+      object = make_instance<BoundDispatcher>(bound_type, call_bound);
     }
-    PyObject *object = make_instance<BoundDispatcher>(bound_type, call_bound, bound);
-    Py_INCREF(self);
-    Py_XINCREF(bound.grid.function);
-    return object;
+    const nb::object owner = nb::steal(object);
+    BoundDispatcher &bound = value_of<BoundDispatcher>(object);
+    bound.dispatcher = Py_NewRef(self);
+    if (bound.grid_object != grid || bound.threads_object != threads) read_subscript(grid, threads, bound);
+    return nb::object(owner).release().ptr();
   });
 }
 
@@ -338,13 +384,15 @@ int traverse_bound(PyObject *self, visitproc visit, void *arg) {
   return 0;
 }
 
+// Nothing that could refer to the kernel is kept by a spare one, which the garbage collector does not see.
 void deallocate_bound(PyObject *self) {
   PyObject_GC_UnTrack(self);
   PyTypeObject *type = Py_TYPE(self);
-  const BoundDispatcher bound = value_of<BoundDispatcher>(self);
-  PyObject_GC_Del(self);
-  Py_DECREF(bound.dispatcher);
-  Py_XDECREF(bound.grid.function);
+  BoundDispatcher &bound = value_of<BoundDispatcher>(self);
+  Py_CLEAR(bound.grid.function);
+  PyObject *dispatcher = std::exchange(bound.dispatcher, nullptr);
+  Dispatcher::free_bound(value_of<Dispatcher>(dispatcher).spare.exchange(self, std::memory_order_acq_rel));
+  Py_DECREF(dispatcher);
   Py_DECREF(reinterpret_cast<PyObject *>(type));
 }
 
