@@ -94,7 +94,7 @@ void check_address(std::size_t position, const ArgumentInfo &argument, const Ten
   std::uint64_t address = tensor.byte_offset;
   if (tensor.device == DeviceKind::cpu) address += reinterpret_cast<std::uintptr_t>(tensor.data);
   const std::uint64_t alignment = argument.alignment;
-  if (alignment <= 1 || address % alignment == 0) return;
+  if (alignment <= 1 || (address & (alignment - 1)) == 0) return;
   throw ArgumentError(label(position, argument) + ": the tensor's first element is not aligned to " +
                       std::to_string(alignment) + " bytes, as " + declared_type(argument) +
                       " needs; pass x.clone() or a slice that starts on such a boundary");

@@ -43,7 +43,7 @@ struct ArgumentInfo {
   ScalarType scalar = ScalarType::opaque;
   std::uint32_t lanes = 1;         // 2 to 4 for vectors
   std::uint32_t element_size = 0;  // bytes of one element as declared
-  std::uint32_t alignment = 1;     // bytes: the kernel's loads assume addresses that are multiples of this
+  std::uint32_t alignment = 1;     // bytes, a power of two: the kernel's loads assume multiples of it
   bool is_reference = false;       // `constant T &`: exactly one element is read
   bool is_writable = false;
   bool is_threadgroup_memory = false;

@@ -1,6 +1,7 @@
 #include "python_arguments.h"
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
 
 #include <limits>
 #include <string>
@@ -38,11 +39,15 @@ std::size_t item_count(PyObject *items) {
   return static_cast<std::size_t>(PyTuple_Check(items) ? PyTuple_Size(items) : PyList_Size(items));
 }
 
-// Borrowed.
-PyObject *item_at(PyObject *items, std::size_t position) {
+// A new reference, or null with an exception where another thread has made the list shorter.
+PyObject *new_item(PyObject *items, std::size_t position) {
   const auto index = static_cast<Py_ssize_t>(position);
-  if (PyTuple_Check(items)) return PyTuple_GetItem(items, index);
-  return PyList_GetItem(items, index);
+  if (PyTuple_Check(items)) return Py_NewRef(PyTuple_GetItem(items, index));
+#ifdef Py_GIL_DISABLED
+  return PyList_GetItemRef(items, index);
+#else
+  return Py_NewRef(PyList_GetItem(items, index));
+#endif
 }
 
 IntegerValue read_integer(PyObject *object) {
@@ -118,7 +123,10 @@ bool read_number(PyObject *object, ArgumentValue &value) {
 }  // namespace
 
 bool read_plain_argument(PyObject *object, std::size_t position, ArgumentValue &value) {
-  if (PyBool_Check(object)) {
+  // Tensors first: the checks for numbers walk through the bases of their class.
+  if (read_known_tensor(object, position, value.tensor)) {
+    value.kind = ArgumentValue::Kind::tensor;
+  } else if (PyBool_Check(object)) {
     value.kind = ArgumentValue::Kind::boolean;
     value.boolean = object == Py_True;
   } else if (PyLong_Check(object)) {
@@ -136,7 +144,9 @@ bool read_plain_argument(PyObject *object, std::size_t position, ArgumentValue &
 }
 
 void read_argument(PyObject *object, std::size_t position, ArgumentValue &value, ExportedTensors &exported) {
-  if (PyBytes_Check(object)) {
+  if (read_known_tensor(object, position, value.tensor)) {
+    value.kind = ArgumentValue::Kind::tensor;
+  } else if (PyBytes_Check(object)) {
     value.kind = ArgumentValue::Kind::bytes;
     value.bytes = {reinterpret_cast<const std::byte *>(PyBytes_AsString(object)),
                    static_cast<std::size_t>(PyBytes_Size(object))};
@@ -153,9 +163,12 @@ void read_argument(PyObject *object, std::size_t position, ArgumentValue &value,
 PythonArguments::PythonArguments(PyObject *sequence)
     : items_(as_items(sequence)), count_(item_count(items_)), references_(count_), values_(count_) {
   std::span<PyObject *> references = references_.span();
-  // References first: reading an item may run Python code, which may change the list.
-  for (; held_ < count_; ++held_) references[held_] = Py_NewRef(item_at(items_, held_));
   try {
+    // References first: reading an item may run Python code, which may change the list.
+    for (; held_ < count_; ++held_) {
+      references[held_] = new_item(items_, held_);
+      if (references[held_] == nullptr) throw nb::python_error();
+    }
     for (std::size_t i = 0; i < count_; ++i) read_argument(references[i], i, values_.span()[i], exported_);
   } catch (...) {
     release();

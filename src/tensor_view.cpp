@@ -1,6 +1,7 @@
 #include "tensor_view.h"
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
 
 #include <array>
 #include <atomic>
@@ -56,17 +57,8 @@ DeviceKind device_kind(std::size_t position, PyObject *object, dlpack::Device de
                       "; kernels run on mps and cpu tensors, move it with x.to(\"cpu\") or x.to(\"mps\")");
 }
 
-// Fills everything that the description says, without calling Python.
+// Reads everything that the description says, without calling Python.
 void describe(std::size_t position, PyObject *object, const dlpack::Tensor &tensor, TensorView &view) {
-  view.device = device_kind(position, object, tensor.device);
-  view.data = tensor.data;
-  view.byte_offset = tensor.byte_offset;
-  view.dtype = tensor.dtype;
-  view.is_read_only = false;
-  view.is_copy = false;
-  view.dimension_count = tensor.ndim;
-  view.shape = tensor.shape;
-  view.strides = tensor.strides;
   std::uint64_t count = 1;
   std::uint64_t last = 0;  // index of the last element in memory, from the first
   for (std::int32_t i = 0; i < tensor.ndim; ++i) {
@@ -81,12 +73,20 @@ void describe(std::size_t position, PyObject *object, const dlpack::Tensor &tens
     }
   }
   if (tensor.strides == nullptr && count > 0) last = count - 1;
-  view.element_count = count;
-  view.byte_span = count == 0 ? 0 : (last + 1) * ((std::uint64_t{tensor.dtype.bits} * tensor.dtype.lanes + 7) / 8);
-  if (count > 0 && view.data == nullptr) {
+  if (count > 0 && tensor.data == nullptr) {
     throw ArgumentError(label(position, object) +
                         " has no memory (a fake tensor, or one whose storage was freed); pass a tensor with data");
   }
+  const std::uint64_t element_bytes = (std::uint64_t{tensor.dtype.bits} * tensor.dtype.lanes + 7) / 8;
+  view = {.data = tensor.data,
+          .byte_offset = tensor.byte_offset,
+          .element_count = count,
+          .byte_span = count == 0 ? 0 : (last + 1) * element_bytes,
+          .dtype = tensor.dtype,
+          .device = device_kind(position, object, tensor.device),
+          .dimension_count = tensor.ndim,
+          .shape = tensor.shape,
+          .strides = tensor.strides};
 }
 
 // A new reference to what the method returns. `name` is interned, so that neither it nor a bound method is made anew.
@@ -111,7 +111,7 @@ void refuse_lazy_views(std::size_t position, PyObject *object, const TensorType 
   const bool is_complex = tensor.dtype.code == dlpack::code_complex;
   if (!is_complex) {
     if (tensor.dtype.code != dlpack::code_float) return;
-    for (std::int32_t i = 0; i < tensor.ndim; ++i) {
+    for (std::int32_t i = tensor.ndim; i-- > 0;) {
       if (tensor.strides[i] == 1 && tensor.shape[i] > 1) return;
     }
   }
@@ -138,27 +138,36 @@ const dlpack::ExchangeApi *find_exchange_api(PyTypeObject *type) {
   return api != nullptr && api->dltensor_from_py_object_no_sync != nullptr ? api : nullptr;
 }
 
-// Null for a type without a table. DLPack lets a consumer keep tables by exact type. The types seen first are kept for
-// good, so that threads may look without a lock: an entry, once there, never changes.
-const TensorType *tensor_type(PyTypeObject *type, TensorType &unkept) {
-  static std::array<std::atomic<const TensorType *>, 64> kept;
+// DLPack lets a consumer keep tables by exact type. The types seen first are kept for good, so that threads may look
+// without a lock: an entry, once there, never changes.
+constinit std::array<std::atomic<const TensorType *>, 64> kept_types{};
+
+// The entry of the type, or null where it has none; `slot` is then the free one where it belongs, if there is one.
+const TensorType *find_kept_type(PyTypeObject *type, std::size_t &slot) {
   const std::size_t home = reinterpret_cast<std::uintptr_t>(type) >> 4;
-  std::size_t probe = 0;
-  for (; probe < kept.size(); ++probe) {
-    const TensorType *entry = kept[(home + probe) % kept.size()].load(std::memory_order_acquire);
-    if (entry == nullptr) break;
-    if (entry->type == type) return entry;
+  for (std::size_t probe = 0; probe < kept_types.size(); ++probe) {
+    slot = (home + probe) % kept_types.size();
+    const TensorType *entry = kept_types[slot].load(std::memory_order_acquire);
+    if (entry == nullptr || entry->type == type) return entry;
   }
+  slot = kept_types.size();
+  return nullptr;
+}
+
+// Null for a type without a table.
+const TensorType *tensor_type(PyTypeObject *type, TensorType &unkept) {
+  std::size_t slot = 0;
+  if (const TensorType *entry = find_kept_type(type, slot)) return entry;
   unkept.type = type;
   unkept.api = find_exchange_api(type);
   if (unkept.api == nullptr) return nullptr;
   PyObject *object = reinterpret_cast<PyObject *>(type);
   unkept.has_lazy_views = PyObject_HasAttrString(object, "resolve_conj") != 0;
-  if (probe == kept.size()) return &unkept;
+  if (slot == kept_types.size()) return &unkept;
   auto entry = std::make_unique<TensorType>(unkept);
   const TensorType *expected = nullptr;
-  auto &slot = kept[(home + probe) % kept.size()];
-  if (!slot.compare_exchange_strong(expected, entry.get(), std::memory_order_release, std::memory_order_relaxed)) {
+  if (!kept_types[slot].compare_exchange_strong(expected, entry.get(), std::memory_order_release,
+                                                std::memory_order_relaxed)) {
     return &unkept;  // another thread came first
   }
   Py_INCREF(object);  // its address is not used again
@@ -225,19 +234,31 @@ static void find_metal_buffer(PyObject *object, TensorView &view) {
   resolve_metal_buffer(view, nb::cast<std::uint64_t>(nb::steal(offset)) * element_size(view));
 }
 
-bool read_exchange_tensor(PyObject *object, std::size_t position, TensorView &view) {
-  TensorType unkept;
-  const TensorType *type = tensor_type(Py_TYPE(object), unkept);
-  if (type == nullptr) return false;
+static void read_by_table(PyObject *object, std::size_t position, const TensorType &type, TensorView &view) {
   dlpack::Tensor tensor;
-  if (type->api->dltensor_from_py_object_no_sync(object, &tensor) != 0) {
+  if (type.api->dltensor_from_py_object_no_sync(object, &tensor) != 0) {
     nb::python_error error;
     throw ArgumentError(label(position, object) + " has no memory that a kernel could use: " +
                         refusal_of_producer(error) + ". Kernels take dense, strided tensors with data");
   }
   describe(position, object, tensor, view);
-  refuse_lazy_views(position, object, *type, tensor);
+  refuse_lazy_views(position, object, type, tensor);
   if (view.device == DeviceKind::mps && view.element_count > 0) find_metal_buffer(object, view);
+}
+
+bool read_known_tensor(PyObject *object, std::size_t position, TensorView &view) {
+  std::size_t slot = 0;
+  const TensorType *type = find_kept_type(Py_TYPE(object), slot);
+  if (type == nullptr) return false;
+  read_by_table(object, position, *type, view);
+  return true;
+}
+
+bool read_exchange_tensor(PyObject *object, std::size_t position, TensorView &view) {
+  TensorType unkept;
+  const TensorType *type = tensor_type(Py_TYPE(object), unkept);
+  if (type == nullptr) return false;
+  read_by_table(object, position, *type, view);
   return true;
 }
 

@@ -32,6 +32,9 @@ class ExportedTensors {
 bool read_exchange_tensor(PyObject *object, std::size_t position, TensorView &view);
 bool read_exported_tensor(PyObject *object, std::size_t position, TensorView &view, ExportedTensors &exported);
 
+// read_exchange_tensor() for the types of tensors that have been met before: false, without asking Python, for others.
+bool read_known_tensor(PyObject *object, std::size_t position, TensorView &view);
+
 // The bare description of a tensor whose type has the table; false, with no Python exception set, where there is none.
 bool describe_tensor(PyObject *object, dlpack::Tensor &tensor);
 
