@@ -3,11 +3,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <iterator>
 
 #include "errors.h"
 
@@ -67,22 +69,36 @@ std::size_t KernelCache::IdentityHash::operator()(const SourceIdentity &identity
 KernelCache::KernelCache(std::size_t capacity, CountReference retain, CountReference release)
     : capacity_(capacity), retain_(retain), release_(release) {}
 
+// One of the thread's few: a collision costs a lock.
+KernelCache::Recent &KernelCache::recent_of(const SourceIdentity &identity) {
+  static thread_local std::array<Recent, 16> recents;
+  return recents[IdentityHash{}(identity) % recents.size()];
+}
+
 KernelCache::Kernel KernelCache::find(const SourceIdentity &identity) {
+  Recent &recent = recent_of(identity);
+  // An identity's objects are released after the generation has grown, and its caller holds those that it asks for: a
+  // generation that is still the same means that they are the same objects.
+  if (recent.cache == this && recent.identity == identity &&
+      recent.generation == generation_.load(std::memory_order_acquire)) {
+    if (const std::shared_ptr<Found> found = recent.found.lock()) return use(found);
+  }
   const std::lock_guard lock(mutex_);
-  const auto found = by_identity_.find(identity);
-  return found == by_identity_.end() ? nullptr : touch_locked(found->second);
+  const auto entry = by_identity_.find(identity);
+  if (entry == by_identity_.end()) return nullptr;
+  recent = {this, identity, generation_.load(std::memory_order_relaxed), entry->second->found};
+  return use(entry->second->found);
 }
 
 KernelCache::Kernel KernelCache::find(const KernelKey &key) {
   const std::lock_guard lock(mutex_);
   const auto found = by_key_.find(&key);
-  return found == by_key_.end() ? nullptr : touch_locked(found->second);
+  return found == by_key_.end() ? nullptr : use(found->second->found);
 }
 
-KernelCache::Kernel KernelCache::touch_locked(Entries::iterator entry) {
-  ++hits_;
-  if (entry != entries_.begin()) entries_.splice(entries_.begin(), entries_, entry);
-  return entry->kernel;
+KernelCache::Kernel KernelCache::use(const std::shared_ptr<Found> &found) {
+  found->last_use.store(hits_.fetch_add(1, std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  return found->kernel;
 }
 
 KernelCache::Kernel KernelCache::find_or_compile(const KernelKey &key, Engine &engine) {
@@ -90,7 +106,7 @@ KernelCache::Kernel KernelCache::find_or_compile(const KernelKey &key, Engine &e
   std::shared_future<Kernel> pending;
   {
     const std::lock_guard lock(mutex_);
-    if (const auto found = by_key_.find(&key); found != by_key_.end()) return touch_locked(found->second);
+    if (const auto found = by_key_.find(&key); found != by_key_.end()) return use(found->second->found);
     auto running = compilations_.find(&key);
     if (running != compilations_.end() && running->second->process != ::getpid()) {
       compilations_.erase(running);
@@ -132,13 +148,17 @@ KernelCache::Kernel KernelCache::compile(const std::shared_ptr<Compilation> &com
 
 void KernelCache::insert_locked(const KernelKey &key, const Kernel &kernel) {
   if (by_key_.contains(&key)) return;
-  entries_.push_front(Entry{key, kernel, {}});
+  const auto found = std::make_shared<Found>(kernel);
+  found->last_use.store(hits_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  entries_.push_front(Entry{key, found, {}});
   by_key_.emplace(&entries_.front().key, entries_.begin());
+  const auto last_use = [](const Entry &entry) { return entry.found->last_use.load(std::memory_order_relaxed); };
   while (entries_.size() > capacity_) {
-    Entry &oldest = entries_.back();
-    for (const SourceIdentity &identity : oldest.identities) forget_identity_locked(identity);
-    by_key_.erase(&oldest.key);
-    entries_.pop_back();
+    // From the back, so that of two that were used last at the same hit the older one goes.
+    const auto oldest = std::prev(std::ranges::min_element(entries_.rbegin(), entries_.rend(), {}, last_use).base());
+    for (const SourceIdentity &identity : oldest->identities) forget_identity_locked(identity);
+    by_key_.erase(&oldest->key);
+    entries_.erase(oldest);
   }
 }
 
@@ -162,6 +182,7 @@ void KernelCache::remember(const SourceIdentity &identity, const KernelKey &key)
 void KernelCache::forget_identity_locked(const SourceIdentity &identity) {
   by_identity_.erase(identity);
   forgotten_.push_back(identity);
+  generation_.fetch_add(1, std::memory_order_release);
 }
 
 void KernelCache::release_forgotten_locked() {
@@ -179,7 +200,9 @@ void KernelCache::clear() {
   by_identity_.clear();
   by_key_.clear();
   dropped.swap(entries_);
-  hits_ = misses_ = 0;
+  hits_ = 0;
+  misses_ = 0;
+  generation_.fetch_add(1, std::memory_order_release);
   release_forgotten_locked();
 }
 

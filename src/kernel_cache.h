@@ -1,6 +1,7 @@
 // Compiled kernels by source text: bounded, least recently used first out, and compiled once however many threads ask.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <future>
 #include <list>
@@ -9,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "engine.h"
@@ -47,7 +49,8 @@ class KernelCache {
 
   KernelCache(std::size_t capacity, CountReference retain, CountReference release);
 
-  // Null where unknown. Compares two addresses, and neither hashes nor reads the text.
+  // Null where unknown. Compares two addresses, and does not read the text. What the thread has found before it finds
+  // without a lock, until an identity is forgotten.
   Kernel find(const SourceIdentity &identity);
   // Compares the full text.
   Kernel find(const KernelKey &key);
@@ -70,10 +73,22 @@ class KernelCache {
   struct IdentityHash {
     std::size_t operator()(const SourceIdentity &identity) const;
   };
+  // What an entry shares with the threads that have found it, which hold it weakly: what the cache drops goes.
+  struct Found {
+    explicit Found(Kernel found_kernel) : kernel(std::move(found_kernel)) {}
+    const Kernel kernel;
+    std::atomic<std::uint64_t> last_use = 0;  // the number of the hit
+  };
   struct Entry {
     KernelKey key;
-    Kernel kernel;
+    std::shared_ptr<Found> found;
     std::vector<SourceIdentity> identities;  // oldest first
+  };
+  struct Recent {
+    const KernelCache *cache = nullptr;
+    SourceIdentity identity{};
+    std::uint64_t generation = 0;
+    std::weak_ptr<Found> found;
   };
   struct Compilation {
     KernelKey key;
@@ -81,9 +96,10 @@ class KernelCache {
     std::promise<Kernel> promise;
     std::shared_future<Kernel> result;
   };
-  using Entries = std::list<Entry>;  // most recently used first
+  using Entries = std::list<Entry>;  // newest first
 
-  Kernel touch_locked(Entries::iterator entry);
+  static Recent &recent_of(const SourceIdentity &identity);
+  Kernel use(const std::shared_ptr<Found> &found);
   void insert_locked(const KernelKey &key, const Kernel &kernel);
   void forget_identity_locked(const SourceIdentity &identity);
   void release_forgotten_locked();
@@ -98,7 +114,9 @@ class KernelCache {
   std::unordered_map<SourceIdentity, Entries::iterator, IdentityHash> by_identity_;
   std::unordered_map<const KernelKey *, std::shared_ptr<Compilation>, KeyHash, KeyEqual> compilations_;
   std::vector<SourceIdentity> forgotten_;  // to be released by the next method that counts references
-  std::uint64_t hits_ = 0;
+  std::atomic<std::uint64_t> generation_ =
+      1;  // counts forgotten identities: their objects' addresses may be used again
+  std::atomic<std::uint64_t> hits_ = 0;
   std::uint64_t misses_ = 0;
 };
 

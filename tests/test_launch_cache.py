@@ -164,6 +164,30 @@ def test_least_recently_used_kernel_goes_first():
     assert result.stdout.endswith("misses=5, size=3, capacity=3)\n")
 
 
+def test_every_thread_finds_what_the_cache_holds_and_nothing_else(device):
+    """Threads find by identity without a lock; what is forgotten in one must not be found in another."""
+    texts = [source_of(number) for number in range(3)]
+    failures = []
+
+    def work(seed):
+        try:
+            for turn in range(60):
+                number = (turn * 7 + seed) % 3
+                assert run(texts[number], device) == number
+                assert run(source_of(100 + turn % 5), device) == 100 + turn % 5  # at addresses that are used again
+                if turn % 20 == seed:
+                    helion_msl.clear_cache()
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
 @pytest.mark.parametrize("size", ["0", "-1", "many", "3.5", "3 "])
 def test_size_that_is_none_is_an_error_at_first_use(size):
     result = run_python(
