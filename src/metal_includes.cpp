@@ -1,6 +1,8 @@
 #include "metal_includes.h"
 
+#include <algorithm>
 #include <cctype>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -23,6 +25,17 @@ bool take_word(std::string_view &text, std::string_view word) {
   if (!rest.empty() && (std::isalnum(static_cast<unsigned char>(rest[0])) != 0 || rest[0] == '_')) return false;
   text = trim_left(rest);
   return true;
+}
+
+// Length of the line that `text` begins with, without its end; lines that a backslash joins are one.
+std::size_t length_of_line(std::string_view text) {
+  std::size_t end = text.find('\n');
+  while (end != std::string_view::npos) {
+    const std::string_view before = text.substr(0, end);
+    if (!before.ends_with('\\') && !before.ends_with("\\\r")) return end;
+    end = text.find('\n', end + 1);
+  }
+  return text.size();
 }
 
 // Whether a /* comment that is open at the start of `line`, or opens in it, is still open at its end.
@@ -49,12 +62,12 @@ bool ends_in_comment(std::string_view line, bool is_in_comment) {
 }
 
 std::optional<std::string> read_file(const std::string &path) {
+  // A directory opens, and throws when it is read.
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return std::nullopt;
   std::ifstream file(path, std::ios::binary);
   if (!file) return std::nullopt;
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  // A directory opens, and fails when it is read.
-  if (file.bad()) return std::nullopt;
-  return text;
+  return std::string{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
 class Inliner {
@@ -64,12 +77,12 @@ class Inliner {
   // `conditions` counts the #if around this text.
   void append(std::string_view text, const std::string &name, int conditions) {
     bool is_in_comment = false;
-    std::size_t line_number = 0;
+    std::size_t line_number = 0;  // of the last line that has been read
     while (!text.empty()) {
-      ++line_number;
-      const std::size_t end = text.find('\n');
-      const std::string_view line = text.substr(0, end);
-      text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+      const std::string_view line = text.substr(0, length_of_line(text));
+      const bool has_end = line.size() < text.size();
+      text.remove_prefix(line.size() + (has_end ? 1 : 0));
+      line_number += 1 + static_cast<std::size_t>(std::count(line.begin(), line.end(), '\n'));
       std::string_view directive = is_in_comment ? std::string_view() : trim_left(line);
       is_in_comment = ends_in_comment(line, is_in_comment);
       if (directive.starts_with('#')) {
@@ -78,7 +91,7 @@ class Inliner {
         if (take_word(rest, "if") || take_word(rest, "ifdef") || take_word(rest, "ifndef")) ++conditions;
         if (take_word(rest, "endif")) --conditions;
         if (take_word(rest, "include") && append_included(rest, conditions)) {
-          output_ += "#line " + std::to_string(line_number + 1) + " \"" + name + "\"\n";
+          append_end_of_include(rest, line_number, name);
           continue;
         }
         // What the guards of append_included() do; Metal would warn about it in a main file.
@@ -88,7 +101,7 @@ class Inliner {
         }
       }
       output_ += line;
-      if (end != std::string_view::npos) output_ += '\n';
+      if (has_end) output_ += '\n';
     }
   }
 
@@ -100,18 +113,21 @@ class Inliner {
   std::string take_output() { return std::move(output_); }
 
  private:
-  // `rest` is what follows `#include`. False, with nothing written, where it is no file of the directory.
-  bool append_included(std::string_view rest, int conditions) {
+  // `rest` is what follows `#include`, and afterwards what follows the file's name. False, with nothing changed, where
+  // it is no file of the directory.
+  bool append_included(std::string_view &rest, int conditions) {
     if (rest.empty() || (rest[0] != '<' && rest[0] != '"')) return false;
     const std::size_t end = rest.find(rest[0] == '<' ? '>' : '"', 1);
     if (end == std::string_view::npos) return false;
     const std::string path(rest.substr(1, end - 1));
     // torch's Metal headers and nothing else: the rest of its headers is for the CPU, and sits behind an #if there.
     if (!path.starts_with("c10/metal/") || path.find("..") != std::string::npos) return false;
-    auto known = is_unconditional_.find(path);
-    if (known != is_unconditional_.end() && known->second) return true;
-    const auto text = read_file(include_directory_ + "/" + path);
+    const auto known = is_unconditional_.find(path);
+    const bool is_there = known != is_unconditional_.end() && known->second;
+    const auto text = is_there ? std::string() : read_file(include_directory_ + "/" + path);
     if (!text) return false;
+    rest.remove_prefix(end + 1);
+    if (is_there) return true;
     if (!open_.insert(path).second) return true;  // it includes itself, which its guard would stop
     is_unconditional_[path] = conditions == 0;
     std::string guard = "HELION_MSL_INCLUDED_" + path;
@@ -124,6 +140,18 @@ class Inliner {
     output_ += "#endif\n";
     open_.erase(path);
     return true;
+  }
+
+  // `rest` follows the file's name in line `line_number` of `name`: nothing, or a comment that may go on in later
+  // lines. A directive takes its place, since what then follows the comment is still of the directive's line, and is
+  // ignored.
+  void append_end_of_include(std::string_view rest, std::size_t line_number, const std::string &name) {
+    const bool is_empty = rest.find_first_not_of(" \t\r") == std::string_view::npos;
+    output_ += "#line " + std::to_string(line_number + (is_empty ? 1 : 0)) + " \"" + name + "\"\n";
+    if (is_empty) return;
+    output_ += "#undef HELION_MSL_INCLUDE";
+    output_ += rest;
+    output_ += '\n';
   }
 
   const std::string &include_directory_;
