@@ -389,6 +389,22 @@ MISTAKES = (
         (f"{_LAUNCH}::test_what_a_launch_costs",),
     ),
     Mistake(
+        "a launch by its source takes the cache's lock",
+        "kernel_cache.cpp",
+        "  if (recent.cache == this && ",
+        "  if (recent.cache == nullptr && ",
+        r"'engine_locks': [1-9]\d*",
+        (f"{_LAUNCH}::test_a_launch_by_its_source_costs_no_more",),
+    ),
+    Mistake(
+        "the errors of one stream hide those of another",
+        "metal_runtime.mm",
+        "        torch_errors.push_back(message_of_torch(error));\n",
+        "        torch_errors.assign(1, message_of_torch(error));\n",
+        r"FAILED \S+test_what_torch_raises_on_one_stream_is_not_lost_to_what_is_known_of_another",
+        (f"{_STREAMS}::test_what_torch_raises_on_one_stream_is_not_lost_to_what_is_known_of_another",),
+    ),
+    Mistake(
         "pipelines are not stored on disk",
         "metal_pipeline.mm",
         "  if (is_archived && is_usable(pipeline)) {",

@@ -26,7 +26,13 @@ _EXPORTERS = {
         r"_OBJC_EHTYPE_\$_NSException",
     ),
     FOUNDATION: (r"_OBJC_CLASS_\$_NS(Error|ProcessInfo|String)",),
-    LIBOBJC: (r"_objc_\w+", r"___objc_personality_v0", r"_OBJC_CLASS_\$_NSObject", r"_OBJC_EHTYPE_id"),
+    LIBOBJC: (
+        r"_objc_\w+",
+        r"_object_getClassName",
+        r"___objc_personality_v0",
+        r"_OBJC_CLASS_\$_NSObject",
+        r"_OBJC_EHTYPE_id",
+    ),
     LIBCXX: (
         # Names of namespace std and what its types are made of, by the Itanium ABI's mangling.
         r"__Z(T[ISTV])?(N[KV]*)?(Sa|Sb|Sd|Si|So|Ss|St)\w*",
@@ -53,6 +59,8 @@ DOCUMENTED = {
     },
     LIBOBJC: {
         "___objc_personality_v0": "Objective-C runtime: entry points that clang calls for @try",
+        "_OBJC_EHTYPE_id": "Objective-C runtime: the exception type of any object, for @catch (id)",
+        "_object_getClassName": "Objective-C Runtime documentation: object_getClassName(_:), macOS 10.0",
         "_objc_begin_catch": "Objective-C runtime: entry points that clang calls for @catch",
         "_objc_end_catch": "Objective-C runtime: entry points that clang calls for @catch",
         "_objc_ehtype_vtable": "Objective-C runtime: vtable of the exception types that clang emits",
