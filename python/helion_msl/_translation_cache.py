@@ -11,25 +11,30 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import json
 import math
 import os
 import sys
 import types
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from . import _C, language, language_math, walker
-from ._walker.binding import is_constexpr
-from ._walker.helion_dialect import THREADGROUP_ARRAY_PREFIX
-from ._walker.source import Source, source_of_function
+from . import _C, language, language_math
+from ._walker.annotations import is_constexpr
+from ._walker.dialect import THREADGROUP_ARRAY_PREFIX
+from ._walker.source import Source, namespace_of, source_of_function
+from ._walker.translation import KernelArgument, Translation
+from ._walker.types import BY_NAME
 from .errors import HelionMslError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ._walker.dialect import Dialect
+    from ._walker.types import ScalarType, TensorType
 
 _KIND = "translations"
 _LITERALS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
@@ -39,42 +44,51 @@ class _UnprovableError(Exception):
     """What a name stands for cannot be written down."""
 
 
-def translate(
-    source: Source,
-    argument_types: Mapping[str, walker.ArgumentType],
-    *,
-    constants: Mapping[str, object],
-    namespace: Mapping[str, object],
-    block_dims: tuple[int, int, int] | None,
-    dialect: walker.Dialect,
-    logs_assertions: bool = False,
-) -> walker.Translation:
+class Request(NamedTuple):
+    """What a translation is made from: the arguments of :func:`helion_msl.walker.translate` that can change it."""
+
+    function: Source
+    argument_types: Mapping[str, TensorType | ScalarType]
+    constants: Mapping[str, object]
+    namespace: Mapping[str, object]
+    block_dims: tuple[int, int, int] | None
+    dialect: Dialect
+    logs_assertions: bool
+
+    def key(self) -> bytes | None:
+        """Return what its translation is kept under, or None where it cannot be kept."""
+        # Assertions that are logged are for debugging, and not kept.
+        if self.logs_assertions or not self.function.lines:
+            return None
+        names = _Names()
+        try:
+            described = [_PACKAGE, *((name, names.describe_field(name, self)) for name in self._fields)]
+        except (_UnprovableError, HelionMslError):
+            return None
+        return repr(described).encode(errors="surrogatepass")
+
+
+def translate(request: Request) -> Translation:
     """Do what :func:`helion_msl.walker.translate` does, or find what it gave before.
 
     Raises:
         TranslationError: the function uses something that a kernel cannot have; the error points at it.
     """
-    # Assertions that are logged are for debugging, and not kept.
-    key = None if logs_assertions else _key(source, argument_types, constants, namespace, block_dims, dialect)
+    key = request.key()
     stored = _C.disk_cache_find(_KIND, key) if key is not None else None
     found = _read(stored) if stored is not None else None
     if found is None:
-        found = walker.translate(
-            source,
-            argument_types,
-            constants=constants,
-            namespace=namespace,
-            block_dims=block_dims,
-            dialect=dialect,
-            logs_assertions=logs_assertions,
-        )
+        # Only here: a process whose kernels have all been translated before never loads the translator.
+        from . import walker
+
+        found = walker.translate(**request._asdict())
         # Again, as another thread may have changed what a name stands for.
-        if key is not None and key == _key(source, argument_types, constants, namespace, block_dims, dialect):
+        if key is not None and _walker_is_of_this_package() and key == request.key():
             _C.disk_cache_store(_KIND, key, _written(found))
     return found
 
 
-def _written(translation: walker.Translation) -> bytes:
+def _written(translation: Translation) -> bytes:
     arguments = [
         (argument.name, argument.kind, argument.parameter, argument.dimension, argument.dtype.name, argument.is_written)
         for argument in translation.arguments
@@ -88,46 +102,19 @@ def _written(translation: walker.Translation) -> bytes:
     return json.dumps(document).encode()
 
 
-def _read(stored: bytes) -> walker.Translation | None:
+def _read(stored: bytes) -> Translation | None:
     try:
         document = json.loads(stored)
         arguments = tuple(
-            walker.KernelArgument(name, kind, parameter, dimension, walker.SCALAR_TYPES[dtype], is_written)
+            KernelArgument(name, kind, parameter, dimension, BY_NAME[dtype], is_written)
             for name, kind, parameter, dimension, dtype, is_written in document["arguments"]
         )
-        return walker.Translation(document["msl"], document["name"], arguments, document["threadgroup_memory"])
+        return Translation(document["msl"], document["name"], arguments, document["threadgroup_memory"])
     except (ValueError, KeyError, TypeError):
         return None
 
 
 # ---- The key ------------------------------------------------------------------------------------------------------
-
-
-def _key(
-    source: Source,
-    argument_types: Mapping[str, walker.ArgumentType],
-    constants: Mapping[str, object],
-    namespace: Mapping[str, object],
-    block_dims: tuple[int, int, int] | None,
-    dialect: walker.Dialect,
-) -> bytes | None:
-    """Return what a translation is kept under, or None where it cannot be kept."""
-    if not source.lines:
-        return None
-    names = _Names()
-    try:
-        described = [
-            _PACKAGE,
-            _source(source),
-            [(name, repr(type_)) for name, type_ in argument_types.items()],
-            [(name, names.describe(value)) for name, value in constants.items()],
-            names.describe(block_dims),
-            dialect,
-            names.read_by(source.definition, namespace),
-        ]
-    except (_UnprovableError, HelionMslError):
-        return None
-    return repr(described).encode(errors="surrogatepass")
 
 
 def _source(source: Source) -> tuple[object, ...]:
@@ -148,6 +135,12 @@ def _package() -> tuple[object, ...]:
 
 # Read at import: a package that is replaced later is not the one that translates.
 _PACKAGE = _package()
+
+
+@functools.cache
+def _walker_is_of_this_package() -> bool:
+    """Whether the translator, which is loaded when it is needed, is what ``_PACKAGE`` tells; asked when it has been."""
+    return _package() == _PACKAGE
 
 
 def _library() -> dict[int, tuple[str, object]]:
@@ -174,6 +167,25 @@ class _Names:
 
     def __init__(self) -> None:
         self._seen: dict[int, int] = {}
+
+    def describe_field(self, name: str, request: Request) -> object:
+        """Return a description of one argument of a translation.
+
+        Raises:
+            _UnprovableError: there is none.
+        """
+        value = getattr(request, name)
+        match name:
+            case "function":
+                return _source(value)
+            case "argument_types":
+                return [(parameter, repr(type_)) for parameter, type_ in value.items()]
+            case "constants":
+                return [(parameter, self.describe(constant)) for parameter, constant in value.items()]
+            case "namespace":
+                return self.read_by(request.function.definition, value)
+            case _:
+                return self.describe(value)
 
     def describe(self, value: object) -> object:
         """Return a description that only this value has.
@@ -208,7 +220,7 @@ class _Names:
             [self.describe(value) for value in function.__defaults__ or ()],
             [(name, self.describe(value)) for name, value in keyword_defaults.items()],
             [(name, _is_constexpr_parameter(function, name)) for name in function.__annotations__],
-            self.read_by(source.definition, walker.namespace_of(function)),
+            self.read_by(source.definition, namespace_of(function)),
         )
 
     def read_by(self, definition: ast.FunctionDef, namespace: Mapping[str, object]) -> object:

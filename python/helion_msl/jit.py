@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
-from . import _C, _translation_cache, walker
+from . import _C, _translation_cache
 from ._walker.captured import captured
-from ._walker.explain import explain
-from ._walker.source import source_of_function
-from ._walker.types import BOOL, FLOAT32, INT32, INT64, ScalarType, TensorType
+from ._walker.dialect import dialect_of
+from ._walker.source import namespace_of, source_of_function
+from ._walker.types import BOOL, BY_NAME, FLOAT32, INT32, INT64, ScalarType, TensorType
 from .errors import ArgumentError, TranslationError
 from .language import DType
 
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import CellType
 
+    from ._walker.dialect import Dialect
     from ._walker.source import Source
+    from ._walker.translation import Translation
 
     Grid: TypeAlias = int | Sequence[int] | Callable[[dict[str, object]], int | Sequence[int]]
     BlockDims: TypeAlias = int | Sequence[int]
@@ -57,7 +59,7 @@ class _Specialization:
 
     __slots__ = ("kernels", "sources", "translation")
 
-    def __init__(self, translation: walker.Translation) -> None:
+    def __init__(self, translation: Translation) -> None:
         self.translation = translation
         # By device: on a Mac the same text serves mps and cpu tensors.
         self.kernels: dict[str | None, _C.Kernel] = {}
@@ -103,7 +105,7 @@ class MetalKernel(_C.KernelDispatcher):
         self._specializations: dict[object, _Specialization] = {}
         self._source: Source | None = None
         self._is_constant: tuple[bool, ...] | None = None
-        self._dialect: walker.Dialect = "python"
+        self._dialect: Dialect = "python"
         # Numbers around the function that it reads, which are part of the kernel; with the cell of a captured one.
         self._globals: list[tuple[str, CellType | None]] = []
 
@@ -167,7 +169,7 @@ class MetalKernel(_C.KernelDispatcher):
         """
         return self.translate(*args, block_dims=block_dims, **keywords).msl
 
-    def translate(self, *args: object, block_dims: BlockDims | None = None, **keywords: object) -> walker.Translation:
+    def translate(self, *args: object, block_dims: BlockDims | None = None, **keywords: object) -> Translation:
         """Return the MSL with the kernel's name and its argument table."""
         values = self._bind(args, keywords)
         return self._specialize(values, None if block_dims is None else _three(block_dims)).translation
@@ -185,6 +187,8 @@ class MetalKernel(_C.KernelDispatcher):
         translation = self._specialize(values, dims).translation
         assert self._source is not None
         parameters = self._described_parameters(values)
+        from ._walker.explain import explain
+
         return explain(self._source, translation, parameters, dims)
 
     # ---- What the native side asks for -----------------------------------------------------------------------------
@@ -250,8 +254,8 @@ class MetalKernel(_C.KernelDispatcher):
     def _read_source(self) -> None:
         """Parse the function, at its first use: decorating one costs nothing."""
         source = source_of_function(self.fn)
-        namespace = walker.namespace_of(self.fn)
-        self._dialect = walker.dialect_of(source.definition, namespace)
+        namespace = namespace_of(self.fn)
+        self._dialect = dialect_of(source.definition, namespace)
         if self._dialect == "python":
             # Code that Helion generates never changes its globals.
             self._globals = captured(self.fn)
@@ -265,20 +269,21 @@ class MetalKernel(_C.KernelDispatcher):
         given = zip(self._names, values, self._is_constant or (), strict=True)
         return {name: value if is_constant else _describe(name, value) for name, value, is_constant in given}
 
-    def _translate(self, values: Sequence[Any], block_dims: tuple[int, int, int] | None) -> walker.Translation:
+    def _translate(self, values: Sequence[Any], block_dims: tuple[int, int, int] | None) -> Translation:
         described = self._described_parameters(values)
         types = {name: value for name, value in described.items() if isinstance(value, TensorType | ScalarType)}
         constants = {name: _constant(name, value) for name, value in described.items() if name not in types}
         assert self._source is not None
-        return _translation_cache.translate(
-            self._source,
-            types,
+        request = _translation_cache.Request(
+            function=self._source,
+            argument_types=types,
             constants=constants,
-            namespace=walker.namespace_of(self.fn),
+            namespace=namespace_of(self.fn),
             block_dims=block_dims,
             dialect=self._dialect,
             logs_assertions=os.environ.get("HELION_MSL_LOG_ASSERTIONS") == "1",
         )
+        return _translation_cache.translate(request)
 
 
 def _defaults(function: Callable[..., object], names: tuple[str, ...], positional_count: int) -> dict[str, object]:
@@ -337,7 +342,7 @@ def _tensor_type(name: str, tensor: torch.Tensor) -> TensorType:
     key = (tensor.dtype, tensor.dim(), strides, is_large)
     found = _TENSOR_TYPES.get(key)
     if found is None:
-        dtype = walker.SCALAR_TYPES.get(str(tensor.dtype).removeprefix("torch."))
+        dtype = BY_NAME.get(str(tensor.dtype).removeprefix("torch."))
         if dtype is None:
             raise ArgumentError(f"`{name}` has dtype {tensor.dtype}, which Metal does not have")
         found = _TENSOR_TYPES[key] = TensorType(dtype, tensor.dim(), strides, is_large=is_large)
@@ -366,9 +371,7 @@ def _constant(name: str, value: Any) -> Any:
     )
 
 
-def _constant_parameters(
-    definition: ast.FunctionDef, namespace: dict[str, object], dialect: walker.Dialect
-) -> list[str]:
+def _constant_parameters(definition: ast.FunctionDef, namespace: dict[str, object], dialect: Dialect) -> list[str]:
     """Return the parameters whose values become part of the kernel."""
     from .language import constexpr
 

@@ -9,65 +9,28 @@ from __future__ import annotations
 
 import ast
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
 
 from . import language
 from ._walker import divergence, helion_matmul, infer, ir, types
-from ._walker.helion_dialect import MARKERS, HelionParser
+from ._walker.dialect import Dialect, dialect_of_names
+from ._walker.helion_dialect import HelionParser
 from ._walker.parse_statements import StatementParser
 from ._walker.printer import print_kernel
 from ._walker.program import Program
-from ._walker.source import Source, source_of_function, source_of_text
+from ._walker.source import Source, namespace_of, source_of_function, source_of_text
 from ._walker.survey import survey
+from ._walker.translation import KernelArgument, Translation
 from ._walker.types import ScalarType, SimdgroupMatrixType, TensorType, VectorType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 ArgumentType: TypeAlias = TensorType | ScalarType
-Dialect = Literal["python", "helion"]
 
 SCALAR_TYPES: dict[str, ScalarType] = types.BY_NAME
 """The scalar types by name: ``SCALAR_TYPES["float32"]``."""
-
-
-@dataclass(frozen=True, slots=True)
-class KernelArgument:
-    """What the launch passes at one buffer index.
-
-    Attributes:
-        name: the Python parameter that it comes from, with ``_size_0`` or ``_stride_0`` behind it for those.
-        kind: ``"tensor"`` and ``"scalar"`` are the caller's; ``"size"`` and ``"stride"`` are read from a tensor.
-        parameter: index of the Python parameter.
-        dimension: which size or stride.
-        dtype: type of the element or of the number.
-        is_written: whether the kernel stores into the tensor.
-    """
-
-    name: str
-    kind: Literal["tensor", "scalar", "size", "stride"]
-    parameter: int
-    dimension: int
-    dtype: ScalarType
-    is_written: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Translation:
-    """A kernel as MSL.
-
-    Attributes:
-        msl: the source.
-        name: the kernel's name in it.
-        arguments: what the launch passes, in the order of the buffer indices.
-        threadgroup_memory: bytes of threadgroup memory that its arrays take.
-    """
-
-    msl: str
-    name: str
-    arguments: tuple[KernelArgument, ...]
-    threadgroup_memory: int = 0
 
 
 def translate(
@@ -140,7 +103,7 @@ def _translated(
         namespace = namespace_of(function) if callable(function) else {}
     parameters = _parameters(source, argument_types, constants)
     surveyed = survey(source.definition)
-    is_helion = (dialect or _dialect_of_names(surveyed.names, namespace)) == "helion"
+    is_helion = (dialect or dialect_of_names(surveyed.names, namespace)) == "helion"
     if is_helion:
         threads = None if block_dims is None else math.prod(block_dims)
         definition = helion_matmul.expand(source, threads)
@@ -204,24 +167,3 @@ def _parameters(
         if given not in found:
             raise source.error(source.definition, f"there is no parameter `{given}`", f"there are {', '.join(found)}")
     return found
-
-
-def namespace_of(function: Callable[..., object]) -> dict[str, object]:
-    """Return the names around a function: its globals, and over them the variables that it captures."""
-    names = dict(getattr(function, "__globals__", {}))
-    code = getattr(function, "__code__", None)
-    for name, cell in zip(code.co_freevars if code else (), getattr(function, "__closure__", None) or (), strict=False):
-        try:
-            names[name] = cell.cell_contents
-        except ValueError:  # assigned only after the function
-            continue
-    return names
-
-
-def dialect_of(definition: ast.FunctionDef, namespace: Mapping[str, object]) -> Dialect:
-    """Return the dialect of a function: Helion's uses names that nothing defines, such as ``tgid``."""
-    return _dialect_of_names(survey(definition).names, namespace)
-
-
-def _dialect_of_names(names: set[str], namespace: Mapping[str, object]) -> Dialect:
-    return "helion" if any(name not in namespace for name in names & MARKERS) else "python"

@@ -39,13 +39,6 @@ _POSITIONAL = frozenset({inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.PO
 _MATH_ARITY = {math.atan2: 2, math.hypot: 2, math.pow: 2, math.fmod: 2, math.copysign: 2}
 
 
-def is_constexpr(annotation: object) -> bool:
-    """Whether an annotation says that a parameter's value becomes part of the kernel."""
-    if isinstance(annotation, str):
-        return annotation.rsplit(".", maxsplit=1)[-1] == language.constexpr.__name__
-    return annotation is language.constexpr
-
-
 def bind(
     parser: ExpressionParser, node: ast.Call, function: object, signature: inspect.Signature | None = None
 ) -> dict[str, ast.expr]:

@@ -6,7 +6,8 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from . import fold, ir, values
-from .binding import bind, is_constexpr
+from .annotations import is_constexpr
+from .binding import bind
 from .types import ScalarType, SimdgroupMatrixType, TensorType, ThreadgroupArrayType, TupleType, VectorType
 from .values import PythonObject, TupleValue
 

@@ -10,8 +10,8 @@ from .types import ScalarType, TensorType
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ..walker import Translation
     from .source import Source
+    from .translation import Translation
 
 _DIRECTIVE = re.compile(r"#line (\d+)")
 _WIDEST = 72  # columns of the Python side

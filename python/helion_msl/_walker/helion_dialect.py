@@ -14,6 +14,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from . import fold, ir, operators, values
+from .dialect import ROOTS, THREADGROUP_ARRAY_PREFIX
 from .functions import Function, apply
 from .parse_statements import StatementParser
 from .types import (
@@ -37,11 +38,6 @@ if TYPE_CHECKING:
 
     from .values import Value
 
-THREADGROUP_ARRAY_PREFIX = "_METAL_TG_BUF_"
-_ROOTS = frozenset(
-    {"metal", "c10", "helion_red", "tl", "tgid", "tid", "static_cast", "as_type", "decltype", "_simd_group"}
-)
-MARKERS = _ROOTS - {"metal", "tl", "tid"} | {"tgid"}
 _POSITIONS: dict[str, ir.PositionKind] = {
     "tgid": "threadgroup_position_in_grid",
     "tid": "thread_position_in_threadgroup",
@@ -110,7 +106,7 @@ class HelionParser(StatementParser):
         name = node.id
         if name == "_simd_group":
             return self.position("simdgroup_index_in_threadgroup", None)
-        if name in _ROOTS or name in BY_MSL_NAME:
+        if name in ROOTS or name in BY_MSL_NAME:
             return DottedName(name)
         declared = self.namespace.get(THREADGROUP_ARRAY_PREFIX + name)
         if isinstance(declared, tuple):

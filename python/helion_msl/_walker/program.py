@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import TranslationError
 from . import infer, ir
-from .source import Source, source_of_function
+from .source import Source, namespace_of, source_of_function
 from .survey import survey
 
 if TYPE_CHECKING:
@@ -75,8 +75,6 @@ class Program:
     def _parse(
         self, caller: ParserBase, function: Callable[..., object], parameters: Mapping[str, object]
     ) -> ir.Function:
-        from ..walker import namespace_of
-
         source, namespace = _source(function), namespace_of(function)
         variables = infer.Variables(survey(source.definition), caller.variables.keeps_literals_weak)
 

@@ -150,6 +150,18 @@ def source_of_function(function: Callable[..., object]) -> Source:
     return source_of_text("".join(lines), inspect.getsourcefile(function), max(first_line, 1))
 
 
+def namespace_of(function: Callable[..., object]) -> dict[str, object]:
+    """Return the names around a function: its globals, and over them the variables that it captures."""
+    names = dict(getattr(function, "__globals__", {}))
+    code = getattr(function, "__code__", None)
+    for name, cell in zip(code.co_freevars if code else (), getattr(function, "__closure__", None) or (), strict=False):
+        try:
+            names[name] = cell.cell_contents
+        except ValueError:  # assigned only after the function
+            continue
+    return names
+
+
 def _lines_of(code: CodeType, function: Callable[..., object]) -> list[str] | None:
     """Return the lines of a function by its code and the indentation of what follows, None where there is no file.
 
