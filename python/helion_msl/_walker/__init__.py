@@ -20,7 +20,7 @@
 ``printer``         IR to MSL, with ``printer_statements``, ``printer_expressions`` and ``literals``
 ``prelude``         MSL helper functions that printed kernels call
 ``explain``         a report on one specialization, for people
-``translation``     what a translation is; with ``source``, ``types``, ``dialect``, ``annotations`` and ``captured`` it is
+``translation``     what a translation is; with ``source``, ``types``, ``dialect``, ``annotations``, ``captured`` it is
                     all that a process loads whose kernels have been translated before
 ``captured``        what a kernel reads from around it, so that a change compiles it anew
 ==================  ===============================================================================================

@@ -17,7 +17,6 @@ from .types import BOOL, MAXIMUM_THREADGROUP_MEMORY, VOID, ScalarType, Simdgroup
 from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
-
     from ..errors import TranslationError
     from .types import Type
     from .values import Value
