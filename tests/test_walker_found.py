@@ -3,6 +3,8 @@
 Most were found by :mod:`generated_kernels`, the others by thinking of what it might find.
 """
 
+# ruff: noqa: B020 - loops over what their variable was
+
 from __future__ import annotations
 
 import pytest
@@ -201,6 +203,59 @@ def test_a_narrowed_number_is_not_known_to_be_positive() -> None:
     check(narrowed, u8, u64, torch.zeros(4, 4, dtype=torch.int32), block_dims=4)
 
 
+def shifted_far(x, u, w, out):
+    i = ml.tid[0]
+    out[i, 0] = x[i] >> u[i]
+    out[i, 1] = x[i] >> w[i]
+    out[i, 2] = 0 << u[i]
+
+
+def test_shift_counts_that_int32_does_not_hold() -> None:
+    x = torch.tensor([-7, 3, 0, 100], dtype=torch.int32)
+    u = torch.tensor([1, 33, 4000000000, 1 << 31], dtype=torch.uint32)
+    check(shifted_far, x, u, torch.tensor([1, 1 << 32, (1 << 40) + 1, 64]), torch.zeros(4, 3).int(), block_dims=4)
+
+
+def loop_over_its_own_bound(n, out):
+    for n in range(n):
+        out[0] += n
+    out[1] = n
+    k = 3
+    for k in range(k, k + 3):
+        out[2] += k
+    for k in range(0, k, 2):
+        out[3] += k
+    else:
+        out[4] = k
+
+
+def unrolled_over_its_own_variable(x, out):
+    a = x[0]
+    for a in (a + 1, a + 2):
+        out[0] += a
+    for a, b in ((a, 1), (a, 2)):
+        out[1] += a
+        a += b
+    out[2] = a
+
+
+def last_turn_after_continue(x, out):
+    for k in range(5, 0, -2):
+        if k == x[0]:
+            continue
+        out[0] += k
+    else:
+        out[1] = k
+
+
+def test_loops_whose_variable_their_own_header_reads() -> None:
+    for n in (4, 0):
+        check(loop_over_its_own_bound, n, torch.zeros(5, dtype=torch.int32))
+    x, out = torch.tensor([3], dtype=torch.int32), torch.zeros(3, dtype=torch.int32)
+    check(unrolled_over_its_own_variable, x, out)
+    check(last_turn_after_continue, x, out)
+
+
 def scaled(t, x, out):
     out[0] = x[0] * t + t // 2 if t > x[1] else t - 1
     out[1] = -t
@@ -240,3 +295,28 @@ def copied_vector(out):
 
 def test_a_vector_that_is_copied_is_another_one() -> None:
     check(copied_vector, torch.zeros(8, dtype=torch.int32))
+
+
+def same(v):
+    return v
+
+
+def returned_as_it_is(out):
+    v = ml.int2(1, 2)
+    w = same(v)
+    w.x = 9
+    out[0] = v.x
+
+
+def copied_when_returned(out):
+    v = ml.int2(1, 2)
+    w = ml.int2(same(v))
+    w.x = 9
+    out[0] = v.x * 10 + w.x
+
+
+def test_a_vector_that_a_function_returns_as_it_is() -> None:
+    out = torch.zeros(1, dtype=torch.int32)
+    with pytest.raises(TranslationError, match="`w` and `v` would be one vector"):
+        metal_jit(returned_as_it_is).msl(out)
+    check(copied_when_returned, out)

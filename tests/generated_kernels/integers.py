@@ -201,6 +201,8 @@ class Integers:
         if self.rng.random() < 0.5:
             count = self.pure().remainder(self.pure().integer(0), self.rng.choice([4, 33, 40]))
             most = int(count.high)
+            if self.rng.random() < 0.1:
+                count, most = count.with_text(f"(ml.uint32({count.text}) + 3000000000)"), 3_000_000_000
         else:
             most = self.rng.randint(0, 40)
             count = literal(most)

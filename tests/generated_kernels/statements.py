@@ -316,6 +316,9 @@ class Statements:
             bound = bound.replace("n", "4") if bound == "n" else bound
             step = ", -2" if "n" in step else step
         header = f"{self.rng.choice(starts)}, {bound}{step}" if self.rng.random() < 0.8 else bound
+        if name in ("j", "k") and not is_short and self.rng.random() < 0.3:
+            own = f"ml.int32({name} % 5)"
+            header = self.rng.choice([own, f"{own}, 6", f"0, {own}, 2", f"{own}, {own} + 3", f"{own}, -1, -1"])
         self.lines.append(f"{pad}for {name} in range({header}):")
         inner = scope.inner()
         if name not in ("j", "k"):
@@ -355,7 +358,8 @@ class Statements:
         numbers = [literal(self.rng.randint(-9, 9)) for _ in range(count)]
         floats = [literal(self.rng.randint(-8, 8) / 4) for _ in range(count)]
         if self.rng.random() < 0.4:
-            numbers = [draw.of_kind(INTEGER, 1) for _ in range(count)]
+            # An effect cannot be reversed.
+            numbers = [draw.pure().of_kind(INTEGER, 1) for _ in range(count)]
         first, second = (f"({', '.join(each.text for each in side)},)" for side in (numbers, floats))
         form = self.rng.choice(["plain", "pairs", "enumerate", "zip", "reversed"])
         kinds = [INTEGER] if form in ("plain", "reversed") else [INTEGER, WRITTEN_FLOAT]
@@ -367,6 +371,9 @@ class Statements:
             "reversed": f"reversed({first})",
         }[form]
         names = [name, other][: len(kinds)]
+        existing = [each for each in scope.variables if each.text in ("j", "k")]
+        if existing and self.rng.random() < 0.4:
+            names[0] = self.rng.choice(existing).text if form != "enumerate" else names[0]
         self.lines.append(f"{pad}for {', '.join(names)} in {items}:")
         inner = scope.inner()
         inner.variables += [Variable(each, kind, False) for each, kind in zip(names, kinds, strict=True)]

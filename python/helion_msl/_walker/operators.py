@@ -234,6 +234,10 @@ def _shift(operator_text: str, clamps: bool) -> BinaryOperator:
                 return ir.Constant(0, scalar, False)
             count: ir.Expression = ir.Constant(min(int(right.value), scalar.bits - 1), INT32, False)
             return fold.binary(operator_text, left, count, scalar)
+        wide = scalar_type(right)
+        if clamps and wide.maximum > INT32.maximum and not _is_below(right, scalar.bits):
+            # A count that int32 does not hold shifts everything out, too.
+            right = ir.Call("metal::min", (right, ir.Constant(scalar.bits, wide, False)), wide)
         count = fold.convert(right, INT32)
         if clamps and not _is_below(right, scalar.bits):
             # Python shifts by any count; C++ leaves counts from the width on undefined.

@@ -200,14 +200,19 @@ class AssignmentParser(ExpressionParser):
         if not values.is_expression(value) or not isinstance(value.type, VectorType):
             return
         changed = self.variables.survey.changed_inside
-        arms = (value.body, value.orelse) if isinstance(value, ir.Conditional) else (value,)
+        arms: tuple[ir.Expression, ...] = (value,)
+        if isinstance(value, ir.Conditional):
+            arms = (value.body, value.orelse)
+        elif isinstance(value, ir.FunctionCall):
+            pairs = zip(value.function.arguments, value.arguments, strict=True)
+            arms = tuple(passed for argument, passed in pairs if argument in value.function.returned)
         for arm in arms:
             other = arm.variable.name if isinstance(arm, ir.Read) and not arm.variable.is_temporary else name
             if other != name and (other in changed or name in changed):
                 raise self.error(
                     node,
                     f"`{name}` and `{other}` would be one vector, and its components are assigned",
-                    f"copy it: {name} = ml.{value.type}({other})",
+                    f"copy it: {name} = ml.{value.type}({other if arm is value else '...'})",
                 )
 
     def unpacked(self, node: ast.AST, value: Value) -> Value:

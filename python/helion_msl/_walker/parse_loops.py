@@ -171,7 +171,7 @@ class LoopParser(AssignmentParser):
     def _counted_loop(
         self, node: ast.For, name: str, start: ir.Expression, stop: ir.Expression, step: ir.Expression
     ) -> None:
-        changed = self.variables.survey.loops[id(node)].assigned
+        changed = self.variables.survey.loops[id(node)].assigned | {name}
         if any(map(ir.is_ordered, (stop, step))):
             # Each bound keeps the value that it has before the next one is evaluated.
             start, stop = (
@@ -220,6 +220,8 @@ class LoopParser(AssignmentParser):
             range(*(int(bound.value) for bound in bounds if isinstance(bound, ir.Constant)))
         )
         has_continue = self.variables.survey.loops[id(node)].has_continue
+        if runs:
+            before = before | {node.target.id}  # type: ignore[attr-defined]
         if not runs or has_continue or after_body is None:
             return set(before)
         return self.join_assigned(after_body, *breaks)
@@ -254,7 +256,8 @@ class LoopParser(AssignmentParser):
     def _unrolled_loop(self, node: ast.For, items: Sequence[Value]) -> None:
         """Write the body once for each item; the loop's variable is the item itself where nobody could tell."""
         surveyed = self.variables.survey.loops[id(node)]
-        kept = [self._kept_item(node, item, surveyed.assigned) for item in items]
+        changed = surveyed.assigned | {part.id for part in ast.walk(node.target) if isinstance(part, ast.Name)}
+        kept = [self._kept_item(node, item, changed) for item in items]
         outer, loop = self._body, Loop(self._completion_flag(node), is_unrolled=True)
         self.loops.append(loop)
         for item in kept:

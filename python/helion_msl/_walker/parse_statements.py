@@ -17,6 +17,8 @@ from .types import BOOL, MAXIMUM_THREADGROUP_MEMORY, VOID, ScalarType, Simdgroup
 from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..errors import TranslationError
     from .types import Type
     from .values import Value
@@ -39,6 +41,15 @@ REFUSED_STATEMENTS: dict[type[ast.AST], tuple[str, str]] = {
     ast.Delete: ("a variable cannot be deleted", "leave the statement out"),
     ast.Match: ("`match` is not supported in a kernel", "write if / elif / else"),
 }
+
+
+def _arms(value: ir.Expression) -> Iterator[ir.Expression]:
+    """Yield what an expression may be as it is: itself, or the arms of a choice."""
+    if isinstance(value, ir.Conditional):
+        yield from _arms(value.body)
+        yield from _arms(value.orelse)
+    else:
+        yield value
 
 
 class StatementParser(LoopParser):
@@ -96,6 +107,13 @@ class StatementParser(LoopParser):
             and self.variables.tuple_length(RETURNED) is None
             and self.variables.is_non_negative(RETURNED),
             has_effect=ir.changes_anything(self._body),
+            returned=[
+                value.argument
+                for statement in ir.walk_statements(self._body)
+                if isinstance(statement, ir.Return)
+                for value in _arms(statement.value)
+                if isinstance(value, ir.ArgumentRead)
+            ],
             reads_memory=any(map(ir.reads_memory, ir.walk_expressions(self._body))),
             filename=self.source.short_filename,
             comments=self.source.comments(),

@@ -176,7 +176,9 @@ def construct(parser: ExpressionParser, node: ast.Call, kind: VectorType) -> ir.
     count = sum(part.type.size if isinstance(part.type, VectorType) else 1 for part in parts)
     if len(parts) == 1 and is_vector(parts[0]) and count == kind.size:
         # Where components are assigned, `w = ml.float4(v)` is a vector of its own.
-        is_copy = isinstance(parts[0], ir.Read) and parser.variables.survey.changed_inside
+        is_copy = (
+            isinstance(parts[0], ir.Read | ir.FunctionCall | ir.Conditional) and parser.variables.survey.changed_inside
+        )
         return _made((parts[0],), kind) if is_copy else convert(parts[0], kind)
     is_repeated = len(parts) == 1 and count == 1
     if count != kind.size and not is_repeated:

@@ -508,6 +508,7 @@ class Function:
         is_non_negative: whether the number that it returns is known to be 0 or more.
         has_effect: whether it writes memory, exchanges values between threads, prints or asserts.
         reads_memory: whether its value depends on memory.
+        returned: the arguments that it may return as they are.
         filename: what ``#line`` directives call its source, None for none.
         comments: comment lines and blank lines of its source by their number.
     """
@@ -520,6 +521,7 @@ class Function:
     is_non_negative: bool = False
     has_effect: bool = False
     reads_memory: bool = False
+    returned: list[Argument] = field(default_factory=list)
     filename: str | None = None
     comments: dict[int, str] = field(default_factory=dict)
 
