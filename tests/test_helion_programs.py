@@ -353,6 +353,66 @@ def test_a_product_for_each_group_of_rows() -> None:
     close(kernel(x, y, offsets()), expected)
 
 
+def test_attention_of_groups_of_rows() -> None:
+    """Rows of each group see those before them; loops and a branch depend on the group's length."""
+
+    @metal(16, 16)
+    def kernel(
+        query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, offsets: torch.Tensor, longest: int
+    ) -> torch.Tensor:
+        head = hl.specialize(query.size(1))
+        out = torch.zeros_like(value)
+        for tile_g, tile_m in hl.tile([offsets.size(0) - 1, longest], block_size=[1, None]):
+            begin = offsets[tile_g.begin]
+            count = offsets[tile_g.begin + 1] - begin
+            if tile_m.begin < count:
+                rows = tile_m.index < count
+                queries = hl.load(query, [tile_m.index + begin, slice(None)], extra_mask=rows[:, None])
+                acc = hl.zeros([tile_m, head], dtype=torch.float32)
+                for tile_n in hl.tile(0, count):
+                    columns = tile_n.index < count
+                    keys = hl.load(key, [tile_n.index + begin, slice(None)], extra_mask=columns[:, None])
+                    values = hl.load(value, [tile_n.index + begin, slice(None)], extra_mask=columns[:, None])
+                    scores = F.silu(torch.matmul(queries, keys.T) * 0.3)
+                    is_seen = (tile_m.index.unsqueeze(1) > tile_n.index.unsqueeze(0)) & columns[None, :]
+                    acc += torch.matmul(torch.where(is_seen, scores, 0.0), values)
+                hl.store(out, [tile_m.index + begin, slice(None)], acc, extra_mask=rows[:, None])
+        return out
+
+    query, key, value = random(50, 16), random(51, 16)[1:], random(52, 16)[2:]
+    expected = [
+        torch.tril(F.silu(0.3 * (q.double() @ k.double().T)), -1) @ v.double()
+        for q, k, v in zip(parts(query), parts(key), parts(value), strict=True)
+    ]
+    close(kernel(query, key, value, offsets(), 20), torch.cat(expected))
+
+
+def test_products_with_the_rows_of_an_expert() -> None:
+    @metal(16, 16, 16)
+    def kernel(x: torch.Tensor, weight: torch.Tensor, offsets: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+        out = torch.zeros([x.size(0), weight.size(2)], dtype=x.dtype, device=x.device)
+        for expert in hl.grid(weight.size(0)):
+            begin = offsets[expert]
+            count = offsets[expert + 1] - begin
+            if count != 0:
+                for tile_m in hl.tile(0, count):
+                    rows = order[begin + tile_m.index]
+                    for tile_n in hl.tile(weight.size(2)):
+                        acc = hl.zeros([tile_m, tile_n], dtype=torch.float32)
+                        for tile_k in hl.tile(x.size(1)):
+                            acc = torch.addmm(acc, x[rows, tile_k], weight[expert, tile_k, tile_n])
+                        out[rows, tile_n] = acc.to(x.dtype)
+        return out
+
+    x, weight = random(50, 20), random(5, 20, 30)
+    order = torch.randperm(50, generator=torch.Generator().manual_seed(1)).to(DEVICE)
+    expected = torch.empty(50, 30, dtype=torch.float64)
+    for expert, (begin, end) in enumerate(itertools.pairwise(OFFSETS)):
+        rows = order[begin:end].cpu()
+        expected[rows] = x[rows].double().cpu() @ weight[expert].double().cpu()
+    close(kernel(x, weight, offsets(), order), expected)
+
+
 # ---- rows: normalizations, losses, rotations ------------------------------------------------------------------------
 
 
@@ -592,3 +652,29 @@ def test_a_square_matrix_as_a_whole_is_refused_with_the_way_out() -> None:
 
     with pytest.raises(helion.exc.BackendUnsupported, match=r"loop over one of them with hl\.tile"):
         kernel(random(20, 32), random(32, 32))
+
+
+def test_joined_split_and_gathered_tiles() -> None:
+    @metal(8, 16)
+    def halves(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        total, pairs = torch.empty_like(x), torch.empty([*x.size(), 2], dtype=x.dtype, device=x.device)
+        for tile_m, tile_n in hl.tile(x.size()):
+            joined = hl.join(x[tile_m, tile_n], y[tile_m, tile_n] * 2) + 1.0
+            first, second = hl.split(joined)
+            total[tile_m, tile_n] = first - second
+            pairs[tile_m, tile_n, :] = joined
+        return total, pairs
+
+    @metal(8)
+    def gathered(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        out = torch.empty_like(x)
+        for tile in hl.tile(x.size(0)):
+            out[tile, :] = torch.gather(torch.softmax(x[tile, :], -1), 1, index[tile, :])
+        return out
+
+    x, y = random(20, 30), random(21, 30)[1:]
+    total, pairs = halves(x, y)
+    close(total, x.double() - y.double() * 2)
+    assert torch.equal(pairs, torch.stack([x + 1, y * 2 + 1], -1))
+    index = torch.randint(0, 30, (20, 30), generator=torch.Generator().manual_seed(9)).to(DEVICE)
+    close(gathered(x, index), torch.softmax(x.double(), -1).gather(1, index))

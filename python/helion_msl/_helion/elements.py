@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from helion._compiler.device_function import DeviceFunction
 
 
+# A limit that no tile reaches.
+WHOLE = 1 << 30
+
+
 @dataclasses.dataclass(frozen=True)
 class Dimension:
     """One dimension of a tile.

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from helion_msl._helion import slices
-from helion_msl._helion.markers import FOLD_MARKER, INDEX_MARKER, MATMUL_MARKER, SCAN_MARKER, VALUE_MARKER
+from helion_msl._helion.markers import AT_MARKER, FOLD_MARKER, INDEX_MARKER, MATMUL_MARKER, SCAN_MARKER, VALUE_MARKER
 from helion_msl._helion.products import constant
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Flow:
             self.matrix |= {self._canonical(block) for block in (rows, columns) if isinstance(block, int)}
             if isinstance(inner, int):
                 self.whole.add(self._canonical(inner))
-        for name, place in ((VALUE_MARKER, -2), (INDEX_MARKER, -2), (SCAN_MARKER, 3), (FOLD_MARKER, 3)):
+        for name, place in ((VALUE_MARKER, -2), (INDEX_MARKER, -2), (SCAN_MARKER, 3), (FOLD_MARKER, 3), (AT_MARKER, 1)):
             for call in slices.calls(statement, name):
                 block = constant(call.args[place])
                 if isinstance(block, int):
@@ -90,7 +90,7 @@ class Flow:
     def _varies(self, node: ast.expr) -> bool:
         if slices.reads(node) & self.varying:
             return True
-        markers = (MATMUL_MARKER, VALUE_MARKER, INDEX_MARKER, SCAN_MARKER, FOLD_MARKER)
+        markers = (MATMUL_MARKER, VALUE_MARKER, INDEX_MARKER, SCAN_MARKER, FOLD_MARKER, AT_MARKER)
         return "tl.atomic_" in ast.unparse(node) or any(
             next(slices.calls(node, name), None) is not None for name in markers
         )
@@ -111,6 +111,10 @@ class Flow:
             elif name in (VALUE_MARKER, INDEX_MARKER, FOLD_MARKER):
                 block = constant(node.args[3 if name == FOLD_MARKER else -2])
                 found -= {self._canonical(block)} if isinstance(block, int) else set()
+            elif name == AT_MARKER:
+                block = constant(node.args[1])
+                others = self._of(node.args[0]) - ({self._canonical(block)} if isinstance(block, int) else set())
+                return others | self._of(node.args[2])
             elif name == SCAN_MARKER:
                 block = constant(node.args[3])
                 found |= {self._canonical(block)} if isinstance(block, int) else set()

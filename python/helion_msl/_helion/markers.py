@@ -16,5 +16,7 @@ INDEX_MARKER = "_helion_reduce_index"
 SCAN_MARKER = "_helion_scan"
 # _helion_fold(...): the last result of such a scan.
 FOLD_MARKER = "_helion_fold"
+# _helion_at(value, block, place): a value of another element, the one at `place` of the tile along a dimension.
+AT_MARKER = "_helion_at"
 # In the place of a number of threads.
 BLOCK = -1

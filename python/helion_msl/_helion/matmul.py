@@ -16,7 +16,7 @@ from helion import exc
 from helion._compiler.ast_extension import expr_from_string
 from helion._compiler.compile_environment import CompileEnvironment
 from helion._compiler.metal import mpp_graph_transform
-from helion.language import atomic_ops, matmul_ops, reduce_ops, scan_ops
+from helion.language import atomic_ops, matmul_ops, reduce_ops, scan_ops, view_ops
 
 from helion_msl._helion.markers import MATMUL_MARKER as MARKER
 from helion_msl._helion.values import HALF_TYPES, Value, cast, metal_type
@@ -40,7 +40,12 @@ _ATEN = (
     torch.ops.aten.baddbmm.default,
 )
 
-_NEW_DIMENSIONS = (torch.ops.prims.iota.default, torch.ops.aten.arange.default, torch.ops.aten.stack.default)
+_NEW_DIMENSIONS = (
+    torch.ops.prims.iota.default,
+    torch.ops.aten.arange.default,
+    torch.ops.aten.stack.default,
+    view_ops.join,
+)
 
 
 def keep_products() -> None:
@@ -85,9 +90,18 @@ def has_matmul(graphs: Iterable[GraphInfo]) -> bool:
 def needs_threadgroup(graphs: Iterable[GraphInfo]) -> bool:
     """Whether a kernel does what a thread that has elements of its own cannot do."""
     graphs = list(graphs)
-    if has_matmul(graphs) or sum(info.reduction for info in CompileEnvironment.current().block_sizes) > 1:
+    whole = [info.numel for info in CompileEnvironment.current().block_sizes if info.reduction]
+    # Dimensions whose size only the call decides are reduced in loops of their own.
+    if has_matmul(graphs) or (len(whole) > 1 and not any(getattr(size, "free_symbols", None) for size in whole)):
         return True
-    together = {scan_ops._associative_scan, reduce_ops._reduce, *(getattr(atomic_ops, n) for n in atomic_ops.__all__)}
+    together = {
+        scan_ops._associative_scan,
+        reduce_ops._reduce,
+        view_ops.split,
+        view_ops.join,
+        torch.ops.aten.gather.default,
+        *(getattr(atomic_ops, name) for name in atomic_ops.__all__),
+    }
     return any(node.op == "call_function" and node.target in together for graph in graphs for node in graph.graph.nodes)
 
 

@@ -13,7 +13,7 @@ from helion import exc
 from helion._compiler import aten_lowering
 from helion._compiler.ast_extension import expr_from_string
 from helion._compiler.compile_environment import CompileEnvironment
-from helion.language import _decorators, matmul_ops, view_ops
+from helion.language import _decorators, matmul_ops
 from helion.language._gelu_tanh_approx import _gelu_erf, _gelu_tanh_approx
 from helion.language._tracing_ops import _mask_to
 from helion.language.memory_ops import load, store
@@ -159,13 +159,6 @@ _OUTSIDE = "compute it with torch outside the kernel"
 for _lowering, _reason in (
     (aten_lowering.constant_pad_nd_lowering, f"padding a tile: {_OUTSIDE}"),
     (aten_lowering.sort_lowering, f"sorting a tile: {_OUTSIDE}"),
-    (aten_lowering.gather_lowering, "torch.gather of a tile: load with an index tensor, x[index[tile]]"),
     (aten_lowering.topk_lowering, f"torch.topk of a tile: {_OUTSIDE}"),
 ):
     _lowering.register_codegen(_NAME)(_refusal(_reason))
-
-for _operation, _reason in (
-    (view_ops.split, f"hl.split: {_OUTSIDE}"),
-    (view_ops.join, f"hl.join: {_OUTSIDE}"),
-):
-    _decorators.codegen(_operation, _NAME)(_refusal(_reason))

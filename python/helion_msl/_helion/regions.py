@@ -26,14 +26,13 @@ class Regions:
         self.elements = elements
         self.new_name = elements.new_name
 
-    def region(self, region: Region, pure: list[ast.stmt], uniform: list[ast.stmt], in_place: str | None) -> Code:
+    def region(self, region: Region, pure: list[ast.stmt], uniform: list[ast.stmt]) -> Code:
         """The statements of a region whose operands depend on the statements `pure`.
 
         Args:
             region: the products.
             pure: statements of single elements.
             uniform: statements of the region's loop that are the same for all elements.
-            in_place: the array that the only sum is added to; None for new arrays.
         """
         memory = self.elements.memory
         before: list[ast.stmt] = []
@@ -59,9 +58,7 @@ class Regions:
             name = accumulators[term.target] = self.new_name("accumulator")
             text = f"{name} = ml.matmul_accumulator({rows.padded}, {columns.padded}, {self.elements.simdgroups})"
             before += ast.parse(text).body
-            product = in_place or memory.allocate("product", torch.float32, rows.padded, columns.padded)
-            if in_place is not None:
-                before += [*memory.synchronize(), *ast.parse(f"ml.matmul_load({name}, {product})").body]
+            product = memory.allocate("product", torch.float32, rows.padded, columns.padded)
             after.append(f"ml.matmul_store({name}, {product})")
             code.products[term.target] = expression(f"{product}[{rows.position}, {columns.position}]")
         mark = memory.mark()

@@ -5,7 +5,15 @@ from __future__ import annotations
 import ast
 
 from helion_msl._helion import slices
-from helion_msl._helion.markers import BLOCK, FOLD_MARKER, INDEX_MARKER, MATMUL_MARKER, SCAN_MARKER, VALUE_MARKER
+from helion_msl._helion.markers import (
+    AT_MARKER,
+    BLOCK,
+    FOLD_MARKER,
+    INDEX_MARKER,
+    MATMUL_MARKER,
+    SCAN_MARKER,
+    VALUE_MARKER,
+)
 
 _STORES = ("tl.store", "tl.atomic")
 _REDUCTIONS = (VALUE_MARKER, INDEX_MARKER)
@@ -37,7 +45,7 @@ def is_store(statement: ast.AST) -> bool:
 
 def innermost_marker(node: ast.AST) -> ast.Call | None:
     """A call of a marker that has none in its operands."""
-    for name in (MATMUL_MARKER, SCAN_MARKER, FOLD_MARKER, *_REDUCTIONS):
+    for name in (MATMUL_MARKER, SCAN_MARKER, FOLD_MARKER, AT_MARKER, *_REDUCTIONS):
         for call in slices.calls(node, name):
             if name in _REDUCTIONS and ast.literal_eval(call.args[-1]) != BLOCK:
                 continue

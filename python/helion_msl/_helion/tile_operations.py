@@ -10,10 +10,10 @@ from helion import exc
 from helion._compiler import aten_lowering
 from helion._compiler.ast_extension import create, expr_from_string
 from helion._compiler.compile_environment import CompileEnvironment
-from helion.language import _decorators, atomic_ops, reduce_ops, scan_ops
+from helion.language import _decorators, atomic_ops, reduce_ops, scan_ops, view_ops
 
 from helion_msl._helion.combine import combine_texts
-from helion_msl._helion.markers import FOLD_MARKER, SCAN_MARKER
+from helion_msl._helion.markers import AT_MARKER, FOLD_MARKER, SCAN_MARKER
 from helion_msl._helion.matmul import CODEGEN_NAME
 from helion_msl._helion.values import Value, cast, literal_text, metal_type
 
@@ -78,6 +78,42 @@ def _(ctx: LoweringContext, node: torch.fx.Node) -> object:
     for number in range(len(tiles) - 2, -1, -1):
         text = f"({{{names[number]}}} if {place} == {number} else {text})"
     return expr_from_string(text, **{name: ctx.env[tile] for name, tile in zip(names, tiles, strict=True)})
+
+
+@_decorators.codegen(view_ops.join, _NAME)
+def _(state: CodegenState) -> object:
+    """``hl.join``: two tiles become one with a last dimension of two."""
+    assert state.fx_node is not None
+    value = state.fx_node.meta["val"]
+    place = _position(state.codegen, _block(value.size(-1), "hl.join"))
+    return expr_from_string(
+        f"({{first}} if {place} == 0 else {{second}})", first=state.ast_arg(0), second=state.ast_arg(1)
+    )
+
+
+@_decorators.codegen(view_ops.split, _NAME)
+def _(state: CodegenState) -> object:
+    """``hl.split``: the elements at both places of the last dimension."""
+    tensor = state.proxy_arg(0)
+    assert isinstance(tensor, torch.Tensor)
+    block = _block(tensor.size(-1), "hl.split")
+    return [
+        state.codegen.lift(expr_from_string(f"{AT_MARKER}({{value}}, {block}, {place})", value=state.ast_arg(0)))
+        for place in (0, 1)
+    ]
+
+
+@aten_lowering.gather_lowering.register_codegen(_NAME)
+def _(ctx: LoweringContext, node: torch.fx.Node) -> object:
+    """``torch.gather``: elements of a tile at places that another one holds."""
+    source, dim, index = node.args[:3]
+    assert isinstance(source, torch.fx.Node)
+    assert isinstance(dim, int)
+    value = source.meta["val"]
+    if CompileEnvironment.current().known_equal(value.size(dim), 1):
+        return ctx.env[source]
+    block = _block(value.size(dim), "torch.gather")
+    return expr_from_string(f"{AT_MARKER}({{value}}, {block}, {{index}})", value=ctx.env[source], index=ctx.env[index])
 
 
 # ---- scans and reductions with a function ----------------------------------------------------------------------------

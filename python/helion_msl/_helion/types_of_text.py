@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from helion import exc
 
-from helion_msl._helion.markers import FOLD_MARKER, INDEX_MARKER, MATMUL_MARKER, SCAN_MARKER, VALUE_MARKER
+from helion_msl._helion.markers import AT_MARKER, FOLD_MARKER, INDEX_MARKER, MATMUL_MARKER, SCAN_MARKER, VALUE_MARKER
 from helion_msl._helion.values import METAL_TYPES
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ class Types:
             while isinstance(pointer, ast.BinOp):
                 pointer = pointer.left
             return self._tensors.get(ast.unparse(pointer))
+        if name == AT_MARKER:
+            return self.of(node.args[0])
         if name == MATMUL_MARKER:
             return torch.float32
         if name == INDEX_MARKER:
