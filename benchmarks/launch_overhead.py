@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import itertools
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ADD = "torch.add(x, y, out=out)"
+REPEATED = 100  # launches of a graph
 
 
 def source(count: int) -> str:
@@ -53,6 +56,32 @@ def entry_points(device: str) -> dict[str, Callable[[], object]]:
             f"bound jit_kernel(...), {name}": lambda bound=bound, arguments=arguments: bound(*arguments),
         }
     return candidates
+
+
+def graphs(device: str) -> dict[str, Callable[[], object]]:
+    """A hundred launches with three float32 tensors of 1024: one by one, and by one call of a graph."""
+    x, y, out, other = (torch.zeros(1024, device=device) for _ in range(4))
+    kernel = _C.compile(source(3), device=device)
+    arguments, grid, block = [x, y, out], (1,), (1,)
+    with helion_msl.record(x=x, y=y, out=out) as graph:
+        for _ in range(REPEATED):
+            kernel(arguments, grid, block)
+    inputs = itertools.cycle((x, other))
+
+    def add() -> None:
+        for _ in range(REPEATED):
+            torch.add(x, y, out=out)
+
+    def one_by_one() -> None:
+        for _ in range(REPEATED):
+            kernel(arguments, grid, block)
+
+    return {
+        ADD: add,
+        "Kernel(...)": one_by_one,
+        "graph()": graph,
+        "graph(x, y, out), x another each time": lambda: graph(next(inputs), y, out),
+    }
 
 
 def helion_launchers(device: str) -> dict[str, Callable[[], object]]:
@@ -101,9 +130,15 @@ def helion_calls(device: str) -> dict[str, Callable[[], object]]:
 
 
 def run(device: str) -> list[Comparison]:
-    """Compare every way to launch with ``torch.add(x, y, out=out)`` of 1024 elements, on the null engine."""
+    """Compare every way to launch with ``torch.add(x, y, out=out)`` of 1024 elements; the engine is the null one."""
+    repeated = {"yardstick": ADD, "calls": 50, "operations": REPEATED}
+    one_of_many = f"one of {REPEATED} launches, float32 tensors of 1024"
+    before_round = functools.partial(helion_msl.synchronize, device)
     comparisons = []
     with _C._NullEngine():
+        comparisons.append(
+            compare(f"{one_of_many}, null engine", graphs(device), before_round=before_round, **repeated)
+        )
         candidates = entry_points(device)
         titles = {"launch of a kernel that does nothing, float32 tensors of 1024, null engine": candidates}
         if importlib.util.find_spec("helion") is not None:
@@ -117,7 +152,9 @@ def run(device: str) -> list[Comparison]:
                     functions,
                     yardstick=ADD,
                     calls=2000,
-                    before_round=lambda: helion_msl.synchronize(device),
+                    before_round=before_round,
                 )
             )
+    engine = helion_msl.engine_description(device)
+    comparisons.append(compare(f"{one_of_many}, {engine}", graphs(device), before_round=before_round, **repeated))
     return comparisons
