@@ -7,8 +7,8 @@ Everything below this package imports Helion, whose import takes seconds:
 - ``handlers``, ``lowerings``: put ``expressions`` in the place of Helion's own expression generator
 - ``threads``, ``tiles``: how the elements of a tile are spread over the threads of a threadgroup
 - ``reductions``, ``groups``: sums, extrema and their positions across those threads
-- ``cooperative``, ``tile_program``: kernels whose threads work together on a tile, with ``elements`` (dimensions, parts,
-  loops over elements), ``memory`` (threadgroup arrays, barriers), ``regions`` and ``products`` (matrix products),
+- ``cooperative``, ``tile_program``: kernels whose threads work together on a tile, with ``elements`` (dimensions,
+  parts, loops over elements), ``memory`` (arrays, barriers), ``regions`` and ``products`` (matrix products),
   ``tile_reductions`` (reductions, scans), ``flow``, ``types_of_text``, ``statements``, ``slices`` (what the code of one
   element depends on, and of what type it is)
 - ``markers``, ``matmul``, ``combine``: what stands for a product, reduction or scan until the kernel is complete
