@@ -278,7 +278,7 @@ MISTAKES = (
         "metal_command_buffer.mm",
         '    guard_objective_c<KernelError>("Metal does not tell", [&] {\n',
         "    const auto read = [](auto &&body) { body(); };\n    read([&] {\n",
-        r"AddressSanitizer: \S+|Fatal Python error: \w+|terminate called",
+        r"AddressSanitizer: \S+|Fatal Python error: \w+|terminate called|Uncaught exception \w+",
         (f"{_ERRORS}::test_an_exception_of_metal_in_the_completion_handler_is_a_failure",),
     ),
     Mistake(
