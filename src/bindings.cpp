@@ -286,5 +286,5 @@ NB_MODULE(_C, m) {
       .def(nb::init<>())
       .def("__enter__", [](NullEngine &) { begin_null_engine(); })
       .def("__exit__", [](NullEngine &, nb::args) { end_null_engine(); }, nb::arg("exception"));
-  m.def("_rewrite_msl", rewrite_msl, "msl"_a);
+  m.def("_rewrite_msl", rewrite_msl, "msl"_a, "may_use_lockstep"_a = false);
 }

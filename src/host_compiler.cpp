@@ -147,26 +147,50 @@ class Compilation {
 
   std::shared_ptr<const HostLibrary> run() {
     if (source_.needs_preprocessor()) preprocess();
-    const ScannedSource scanned = scan();
-    const RewrittenText rewritten(source_.flat(), scanned.edits);
-    const std::string text = translation_unit(scanned, rewritten);
-    Arguments arguments = language_arguments(toolchain_, request_.math_mode);
-    const Arguments code = code_arguments(request_.math_mode);
-    arguments.insert(arguments.end(), code.begin(), code.end());
-    CacheKey key("library");
-    key.add("surroundings", surroundings_).add("arguments", arguments).add("text", text);
-    key.add("undefined constants", scanned.undefined_constants);
-    if (auto found = load_stored(key)) return found;
-    compile(scanned, rewritten, text, std::move(arguments));
-    check_undefined_constants(scanned);
-    check_stack_usage();
-    link();
-    auto library = std::make_shared<const HostLibrary>(path("kernel.so"));
-    if (is_cachable()) cache_.store_library(key, path("kernel.so"));
-    return library;
+    const Unit unit(*this, scan(true));
+    if (auto found = load_stored(unit.key)) return found;
+    if (!unit.scanned.has_lockstep) return build(unit);
+    const Unit with_stacks(*this, scan(false));
+    if (auto found = load_stored(with_stacks.key)) return found;
+    try {
+      return build(unit);
+    } catch (const MetalCompileError &) {
+      // It may be the source that is wrong, or that what was made of it asks for too much: stacks will tell.
+      return build(with_stacks);
+    }
   }
 
  private:
+  // What is compiled, and the name under which the result is stored.
+  struct Unit {
+    ScannedSource scanned;
+    RewrittenText rewritten;
+    std::string text;
+    Arguments arguments;
+    CacheKey key{"library"};
+
+    Unit(const Compilation &of, ScannedSource source)
+        : scanned(std::move(source)),
+          rewritten(of.source_.flat(), scanned.edits),
+          text(of.translation_unit(scanned, rewritten)),
+          arguments(language_arguments(of.toolchain_, of.request_.math_mode)) {
+      const Arguments code = code_arguments(of.request_.math_mode);
+      arguments.insert(arguments.end(), code.begin(), code.end());
+      key.add("surroundings", of.surroundings_).add("arguments", arguments).add("text", text);
+      key.add("undefined constants", scanned.undefined_constants);
+    }
+  };
+
+  std::shared_ptr<const HostLibrary> build(const Unit &unit) {
+    compile(unit.scanned, unit.rewritten, unit.text, unit.arguments);
+    check_undefined_constants(unit.scanned);
+    check_stack_usage();
+    link();
+    auto library = std::make_shared<const HostLibrary>(path("kernel.so"));
+    if (is_cachable()) cache_.store_library(unit.key, path("kernel.so"));
+    return library;
+  }
+
   // Of the temporary directory, which is made when it is needed.
   std::string path(const char *name) const {
     if (!directory_) directory_.emplace();
@@ -227,9 +251,9 @@ class Compilation {
     return text;
   }
 
-  ScannedSource scan() {
+  ScannedSource scan(bool may_use_lockstep) {
     try {
-      return scan_msl(source_, request_);
+      return scan_msl(source_, request_, may_use_lockstep);
     } catch (const SourceError &error) {
       throw MetalCompileError(source_.report({{Diagnostic::Severity::error, error.what(), error.offset, ""}}));
     }

@@ -11,7 +11,7 @@ constexpr std::array<std::string_view, 3> function_prefixes = {"simd_", "quad_",
 
 // Whether the identifier at `at` is an operation of the standard library in which a thread waits for others. Variables
 // are often named `simd_lane` or `simdgroup_id`, so a call or a template argument list must follow.
-bool synchronizes(const Tokens &tokens, std::size_t at) {
+bool is_synchronization(const Tokens &tokens, std::size_t at) {
   const std::string_view word = tokens.text(at);
   if (word == "threadgroup_barrier") return true;
   // Matrix types, and the functions that make and use them.
@@ -97,7 +97,7 @@ CallGraph::Node CallGraph::read(TokenRange range) const {
     if (at > range.begin && tokens_.is_identifier(at - 1) && is_vector_or_matrix(tokens_, at - 1)) vectors.insert(name);
     const bool needs_memory = vectors.count(name) != 0 && is_indexed_at_run_time(tokens_, at);
     node.synchronizes |= needs_memory || declares_private_array(tokens_, at);
-    if (!synchronizes(tokens_, at)) continue;
+    if (!is_synchronization(tokens_, at)) continue;
     node.synchronizes = true;
     node.waits_in_collective |= tokens_.text(at).starts_with("simd_") || tokens_.text(at).starts_with("quad_");
   }
@@ -105,6 +105,26 @@ CallGraph::Node CallGraph::read(TokenRange range) const {
 }
 
 CallGraph::Node CallGraph::reach(const std::vector<TokenRange> &roots) const {
+  Node mentioned;
+  for (const TokenRange &root : roots) {
+    const Node node = read(root);
+    mentioned.names.insert(node.names.begin(), node.names.end());
+    mentioned.synchronizes |= node.synchronizes;
+    // Only kernels declare threadgroup variables; all others get them from one.
+    for (std::size_t at = root.begin; at < root.end; ++at) mentioned.synchronizes |= tokens_.is(at, "threadgroup");
+  }
+  return close(mentioned);
+}
+
+bool CallGraph::synchronizes(TokenRange range) const {
+  return close(read(range)).synchronizes;
+}
+
+bool CallGraph::defines(std::string_view name) const {
+  return std::any_of(nodes_.begin(), nodes_.end(), [&](const auto &node) { return node.first == name; });
+}
+
+CallGraph::Node CallGraph::close(const Node &mentioned) const {
   Node reached;
   std::vector<std::string_view> pending;
   const auto add = [&](const Node &node) {
@@ -114,11 +134,7 @@ CallGraph::Node CallGraph::reach(const std::vector<TokenRange> &roots) const {
     reached.synchronizes |= node.synchronizes;
   };
   add(operators_);
-  for (const TokenRange &root : roots) {
-    add(read(root));
-    // Only kernels declare threadgroup variables; all others get them from one.
-    for (std::size_t at = root.begin; at < root.end; ++at) reached.synchronizes |= tokens_.is(at, "threadgroup");
-  }
+  add(mentioned);
   while (!pending.empty()) {
     const std::string_view name = pending.back();
     pending.pop_back();

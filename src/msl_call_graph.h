@@ -28,11 +28,17 @@ class CallGraph {
   };
   // All that the tokens of `roots` mention, and all that is mentioned by what they name.
   Node reach(const std::vector<TokenRange> &roots) const;
+  // Whether the tokens of `range`, or any that is mentioned by what they name, are an operation that threads wait in.
+  bool synchronizes(TokenRange range) const;
+  // Whether the source defines something of this name.
+  bool defines(std::string_view name) const;
   // Whether the tokens of `range`, or any that is mentioned by what they name, are a simd_ or quad_ function.
   bool waits_in_collective(TokenRange range) const;
 
  private:
   Node read(TokenRange range) const;
+  // What `node` mentions, and all that is mentioned by what it names.
+  Node close(const Node &node) const;
   const std::map<std::string_view, bool> &waits_by_name() const;
 
   const Tokens &tokens_;

@@ -8,6 +8,7 @@
 #include "msl_call_graph.h"
 #include "msl_declarations.h"
 #include "msl_kernels.h"
+#include "msl_lockstep.h"
 #include "msl_operators.h"
 #include "msl_reconvergence.h"
 #include "msl_rewrite.h"
@@ -34,9 +35,10 @@ std::string joined(const std::vector<std::string> &parts) {
 
 class Scanner {
  public:
-  Scanner(const MslSource &source, const CompileRequest &request)
+  Scanner(const MslSource &source, const CompileRequest &request, bool may_use_lockstep)
       : source_(source),
         request_(request),
+        may_use_lockstep_(may_use_lockstep),
         tokens_(source.flat()),
         declarations_(find_declarations(tokens_)),
         kernels_(find_kernels(tokens_, declarations_)),
@@ -62,6 +64,8 @@ class Scanner {
     if (rewrite_integer_operators(tokens_, declarations_, result_.edits)) {
       result_.head += "#define HELION_MSL_USES_metal_rules\n";
     }
+    result_.has_lockstep = !lockstep_functions_.empty();
+    if (result_.has_lockstep) result_.head += "#define HELION_MSL_USES_lockstep\n";
     result_.tail = tail();
     return std::move(result_);
   }
@@ -170,7 +174,8 @@ class Scanner {
       return;
     }
     rewrite_kernel_function(tokens_, declaration, result_.edits);
-    rewrite_threadgroup_variables(tokens_, declaration, function_expression(function), result_.edits);
+    const std::string expression = function_expression(function);
+    rewrite_threadgroup_variables(tokens_, declaration, expression, result_.edits);
     const bool is_chosen = std::any_of(entries_.begin(), entries_.end(),
                                        [&](const Entry &entry) { return entry.function == index && entry.is_chosen; });
     if (!is_chosen) return;
@@ -188,9 +193,51 @@ class Scanner {
     text += "struct " + inputs_name(index) + " { using inputs = helion_host::inputs<" + joined(inputs) +
             ">; using limits = helion_host::limits<" + joined(function.limits) +
             ">; static constexpr const char *names[] = {" + joined(names) + (names.empty() ? "\"\"" : "") + "}; };";
+    text += lockstep_definition(index, expression);
     const std::size_t end = tokens_[declaration.range.end - 1].end;
     result_.edits.push_back({end, end, text, tokens_[declaration.name].begin});
   }
+
+  // Empty where the kernel waits for nobody, or needs stacks.
+  std::string lockstep_definition(std::size_t index, const std::string &expression) {
+    const KernelFunction &function = kernels_.functions[index];
+    const Declaration &declaration = declarations_[function.declaration];
+    const bool is_wanted = std::any_of(entries_.begin(), entries_.end(), [&](const Entry &entry) {
+      return entry.function == index && entry.is_chosen && entry.reached.synchronizes &&
+             (!function.is_template || !entry.arguments.empty());
+    });
+    if (!may_use_lockstep_ || !is_wanted || may_keep_addresses()) return {};
+    std::vector<Edit> edits;
+    rewrite_literals(tokens_, edits);
+    erase_keyword_attributes(tokens_, edits);
+    rewrite_integer_operators(tokens_, declarations_, edits);
+    const std::optional<std::string> body = write_lockstep(tokens_, calls_, function, declaration, edits, expression);
+    if (!body) return {};
+    lockstep_functions_.insert(index);
+    std::string text;
+    if (function.is_template) {
+      const TokenRange list = declaration.template_lists.back();
+      text += " template <" + one_line(tokens_, list.begin, list.end) + ">";
+    }
+    return text + " struct " + lockstep_name(index) +
+           " { template <class HelionArguments> static void run(const HelionArguments &helion_arguments, "
+           "const helion_host::place &helion_first) { const helion_host::threadgroup_lanes "
+           "helion_lanes(helion_first);" +
+           *body + " } };";
+  }
+
+  // Whether a type may hold the address of a thread's variable.
+  bool may_keep_addresses() const {
+    return std::any_of(declarations_.begin(), declarations_.end(), [&](const Declaration &declaration) {
+      if (declaration.kind == DeclarationKind::function) return false;
+      for (std::size_t at = declaration.range.begin; at < declaration.range.end; ++at) {
+        if (tokens_.is(at, "thread")) return true;
+      }
+      return false;
+    });
+  }
+
+  static std::string lockstep_name(std::size_t function) { return "helion_host_lockstep_" + std::to_string(function); }
 
   static std::string inputs_name(std::size_t function) { return "helion_host_inputs_" + std::to_string(function); }
 
@@ -258,9 +305,14 @@ class Scanner {
     if (is_dependent(function)) {
       inputs += "<" + one_line(tokens_, entry.arguments.begin, entry.arguments.end) + ">";
     }
+    std::string lockstep;
+    if (lockstep_functions_.contains(entry.function) && (!function.is_template || !entry.arguments.empty())) {
+      lockstep = ", " + declarations_[function.declaration].scope + lockstep_name(entry.function);
+      if (function.is_template) lockstep += "<" + one_line(tokens_, entry.arguments.begin, entry.arguments.end) + ">";
+    }
     return " constexpr struct helion_host_kernel " + name + " = helion_host::kernel_entry<" + entry.expression + ", " +
-           inputs + ", " + (entry.reached.synchronizes ? "true" : "false") + ">::describe(" + quoted(entry.host_name) +
-           ");";
+           inputs + ", " + (entry.reached.synchronizes ? "true" : "false") + lockstep + ">::describe(" +
+           quoted(entry.host_name) + ");";
   }
 
   std::string tail() const {
@@ -289,27 +341,29 @@ class Scanner {
 
   const MslSource &source_;
   const CompileRequest &request_;
+  const bool may_use_lockstep_;
   Tokens tokens_;
   std::vector<Declaration> declarations_;
   Kernels kernels_;
   CallGraph calls_;
   std::vector<Entry> entries_;
   ScannedSource result_;
+  std::set<std::size_t> lockstep_functions_;
   std::vector<std::string> table_;  // qualified names of the entries that are chosen
 };
 
 }  // namespace
 
-ScannedSource scan_msl(const MslSource &source, const CompileRequest &request) {
-  return Scanner(source, request).run();
+ScannedSource scan_msl(const MslSource &source, const CompileRequest &request, bool may_use_lockstep) {
+  return Scanner(source, request, may_use_lockstep).run();
 }
 
-std::string rewrite_msl(const std::string &text) {
+std::string rewrite_msl(const std::string &text, bool may_use_lockstep) {
   CompileRequest request;
   request.source = text;
   const MslSource source(request.source);
   try {
-    return RewrittenText(source.flat(), scan_msl(source, request).edits).text();
+    return RewrittenText(source.flat(), scan_msl(source, request, may_use_lockstep).edits).text();
   } catch (const SourceError &error) {
     throw MetalCompileError(source.report({{Diagnostic::Severity::error, error.what(), error.offset, ""}}));
   }

@@ -88,11 +88,11 @@ struct helion_host_kernel {
   helion_host_u32 required_threads_per_threadgroup[3];
   // Identifies the kernel's function in `threadgroup_variables`.
   const void *function;
-  // Runs one thread, on a stack of its own. Returns 1 when the thread ran to the end of the kernel and 0 when it left
-  // by an early `return`.
+  // Runs one thread, on a stack of its own; null for a kernel that runs in lockstep. Returns 1 when the thread ran to
+  // the end of the kernel and 0 when it left by an early `return`.
   helion_host_u32 (*run_thread)(const struct helion_host_launch *, const struct helion_host_thread *);
-  // Runs the threadgroups [begin, end) in linear order, x fastest, as plain loops. Null for a kernel that can reach
-  // a barrier, a simdgroup operation or threadgroup memory: its threads need stacks.
+  // Runs the threadgroups [begin, end) in linear order, x fastest, as plain loops. Null for a kernel whose threads need
+  // stacks, because they may wait for each other anywhere.
   void (*run_threadgroups)(const struct helion_host_launch *, helion_host_u64 begin, helion_host_u64 end);
   // Called on an OS thread's own stack before run_thread: allocates the thread_local variables that are the kernel's
   // threadgroup memory, which must not happen in the middle of a threadgroup. Null where there is run_threadgroups.

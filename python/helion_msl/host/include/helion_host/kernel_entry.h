@@ -4,6 +4,7 @@
 
 #include "abi.h"
 #include "kernel_argument.h"
+#include "place.h"
 #include "platform.h"
 #include "reconvergence.h"
 #include "scalar.h"
@@ -120,32 +121,6 @@ struct limits {
 
 // ---- Positions
 // --------------------------------------------------------------------------------------------------------
-
-struct triple {
-  uint32 x, y, z;
-  HELION_MSL_FUNC constexpr uint32 product() const { return x * y * z; }
-};
-HELION_MSL_FUNC constexpr triple operator*(triple a, triple b) {
-  return {a.x * b.x, a.y * b.y, a.z * b.z};
-}
-HELION_MSL_FUNC constexpr triple operator+(triple a, triple b) {
-  return {a.x + b.x, a.y + b.y, a.z + b.z};
-}
-
-// The place of one thread, in scalars that clang keeps in registers.
-struct place {
-  triple threadgroups;  // in the grid
-  triple threads;       // in a threadgroup
-  triple group;         // position in the grid
-  triple local;         // position in the threadgroup
-  triple global;        // position in the grid
-  uint32 index;         // of the thread in the threadgroup
-  unsigned char *threadgroup_memory = nullptr;
-};
-
-HELION_MSL_FUNC constexpr uint32 divide_up(uint32 a, uint32 b) {
-  return (a + b - 1) / b;
-}
 
 template <position_kind kind>
 HELION_MSL_FUNC constexpr auto value_of(const place &at) {
@@ -362,6 +337,16 @@ struct signature<thread_end (*)(Parameters...), inputs<Inputs...>> {
     HELION_MSL_FUNC thread_end call(const place &at) const {
       return Function(bound_parameter<i, Parameters, Inputs>::get(at)...);
     }
+    template <int k>
+    HELION_MSL_FUNC decltype(auto) parameter(const place &at) const {
+      return get_from<k>(*this, at);
+    }
+
+   private:
+    template <int k, class Parameter, class Input>
+    HELION_MSL_FUNC static Parameter get_from(const bound_parameter<k, Parameter, Input> &bound, const place &at) {
+      return bound.get(at);
+    }
   };
   using bound = bound_parameters<sequence_of<count>>;
 
@@ -392,8 +377,12 @@ struct signature<thread_end (*)(Parameters...), inputs<Inputs...>> {
 // ---- The entry
 // ----------------------------------------------------------------------------------------------------------
 
-template <auto Function, class Kernel, bool needs_stacks>
+// Without a lockstep. `Lockstep::run` runs a threadgroup of a kernel whose threads wait for each other.
+struct no_lockstep {};
+
+template <auto Function, class Kernel, bool synchronizes, class Lockstep = no_lockstep>
 struct kernel_entry {
+  static constexpr bool has_lockstep = !__is_same(Lockstep, no_lockstep);
   using parameters = signature<decltype(Function), typename Kernel::inputs>;
   static constexpr auto table = parameters::make_arguments(Kernel::names);
 
@@ -404,10 +393,13 @@ struct kernel_entry {
     entry.argument_count = static_cast<helion_host_u32>(parameters::argument_count);
     Kernel::limits::add_to(entry);
     entry.function = &kernel_identity<Function>;
-    entry.run_thread = run_thread;
-    if constexpr (needs_stacks) {
+    if constexpr (has_lockstep) {
+      entry.run_threadgroups = run_in_lockstep;
+    } else if constexpr (synchronizes) {
+      entry.run_thread = run_thread;
       entry.enter_os_thread = enter_os_thread;
     } else {
+      entry.run_thread = run_thread;
       entry.run_threadgroups = run_threadgroups;
     }
     return entry;
@@ -430,6 +422,20 @@ struct kernel_entry {
     at.index = position->thread_index;
     at.threadgroup_memory = position->threadgroup_memory;
     return arguments.template call<Function>(at);
+  }
+
+  HELION_HOST_PLAIN_LOOP static void run_in_lockstep(const helion_host_launch *launch, helion_host_u64 begin,
+                                                     helion_host_u64 end) {
+    const typename parameters::bound arguments(*launch);
+    place at;
+    at.threadgroups = as_triple(launch->threadgroups_per_grid);
+    at.threads = as_triple(launch->threads_per_threadgroup);
+    for (helion_host_u64 index = begin; index != end; ++index) {
+      const helion_host_u64 row = index / at.threadgroups.x;
+      at.group = {static_cast<uint32>(index % at.threadgroups.x), static_cast<uint32>(row % at.threadgroups.y),
+                  static_cast<uint32>(row / at.threadgroups.y)};
+      Lockstep::run(arguments, at);
+    }
   }
 
   HELION_HOST_PLAIN_LOOP static void run_threadgroups(const helion_host_launch *launch, helion_host_u64 begin,

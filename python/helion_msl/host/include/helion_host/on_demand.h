@@ -12,6 +12,11 @@ struct helion_host::matrices<Element *> {
 };
 #endif
 
+// Kernels that the scanner has written to run in lockstep.
+#if defined(HELION_MSL_USES_lockstep)
+#include "lockstep.h"
+#endif
+
 // What translated kernels assert and print.
 #if defined(HELION_MSL_USES_helion_host)
 #include "messages.h"

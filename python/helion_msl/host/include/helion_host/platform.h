@@ -53,6 +53,11 @@ HELION_MSL_FUNC uint64 stack_address() {
   return reinterpret_cast<uint64>(__builtin_frame_address(0));
 }
 
+// From here on clang knows nothing of what is at the address.
+HELION_MSL_FUNC void hide_contents(void *address) {
+  __asm__ volatile("" : : "r"(address) : "memory");
+}
+
 // ---- Vectors of the processor ---------------------------------------------------------------------------------------
 
 using float8 = float __attribute__((ext_vector_type(8)));

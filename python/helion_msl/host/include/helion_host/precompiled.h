@@ -7,3 +7,4 @@
 #include <metal_stdlib>
 
 #include "kernel_entry.h"
+#include "lockstep.h"

@@ -1,0 +1,41 @@
+// The statements of a function, as token ranges.
+#pragma once
+
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "msl_declarations.h"
+#include "msl_tokens.h"
+
+namespace helion_msl {
+
+struct LocalDeclaration {
+  TokenRange specifiers;  // all before the first name: `device const float *`
+  TokenRange type;        // of these, without qualifiers and `*`: `float`
+  bool is_const = false;  // what the type stands for: the variable, or what a pointer points to
+  std::size_t stars = 0;  // of the first declarator
+  bool is_const_pointer = false;
+  std::vector<TokenRange> declarators;  // each from its name on: `x = 1`
+};
+
+// What the statement `range`, its semicolon included, declares; nothing for other statements, and for references.
+std::optional<LocalDeclaration> read_local_declaration(const Tokens &tokens, TokenRange range);
+
+bool mentions(const Tokens &tokens, TokenRange range, std::string_view word);
+
+// Whether an assignment to a variable stands anywhere in `range` behind its definition, which is there too. What
+// changes it through a reference is not seen.
+bool is_changed(const Tokens &tokens, TokenRange range, std::string_view name);
+
+// The token behind the statement that begins at `at`, in a block that ends at `end`; `no_token` for an `if constexpr`,
+// whose branches need not be code.
+std::size_t after_statement(const Tokens &tokens, std::size_t at, std::size_t end);
+
+// The token behind the type that begins at `at`, without `*`; `at` itself where no type can stand there.
+std::size_t after_type(const Tokens &tokens, std::size_t at, std::size_t end);
+
+// Whether the word may stand before or behind a type: `const` or an address space.
+bool is_qualifier(const Tokens &tokens, std::size_t at);
+
+}  // namespace helion_msl
