@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 
-from helion_msl import KernelError, TranslationError, metal_jit, reference
+from helion_msl import KernelError, PrintWarning, TranslationError, jit, metal_jit, reference
 from helion_msl import language as ml
 from helion_msl.walker import SCALAR_TYPES, TensorType, translate
 
@@ -144,3 +146,16 @@ def test_what_cannot_be_printed_is_refused(statement, cause) -> None:
             namespace={"ml": ml},
         )
     assert cause in raised.value.cause
+
+
+@pytest.mark.parametrize(("version", "is_warned"), [("3.1", True), ("3.2", False), ("4.0", False)])
+def test_prints_that_a_gpu_has_no_log_for_are_warned_about(monkeypatch, version, is_warned) -> None:
+    kind = TensorType(SCALAR_TYPES["float32"], 1)
+    translation = translate("def kernel(x):\n    print(x[0])\n", {"x": kind})
+    monkeypatch.setattr(jit._C, "engine_description", lambda device: f"{device}: Apple M1, MSL {version}")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        jit._warn_of_lost_prints(translation)
+        jit._warn_of_lost_prints(translate("def kernel(x):\n    x[0] = 1\n", {"x": kind}))
+    assert [warning.category for warning in caught] == [PrintWarning] * is_warned
+    assert all("macOS 15" in str(warning.message) for warning in caught)

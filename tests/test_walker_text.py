@@ -88,7 +88,7 @@ def test_types_are_explicit_and_scopes_are_cpp() -> None:
           } else {
             part = 0.5f;
           }
-          total = total + part;
+          total += part;
         }
         out[0] = total;""")
 
@@ -182,12 +182,74 @@ def test_line_directives_and_comments_keep_the_lines_of_the_file(tmp_path) -> No
           // and once more, with a backslash
 
           if (v > 1.0f) {
-            v = v + 1.0f;
+            v += 1.0f;
           }
         #line 8
           out[0] = v;
         }
         """)
+
+
+def test_what_changes_its_target_names_it_once() -> None:
+    text = """
+    def kernel(x, k, out):
+        i = ml.tid[0]
+        total = 1.5
+        count = 0
+        for j in range(4):
+            total = total + x[j]
+            total = x[j] - total
+            count -= j
+            count = count | 8
+        out[i] += total * count
+        k[i] = k[i] << 2
+    """
+    printed = body(text, {"x": vector(), "k": vector("int32"), "out": vector()}, line_directives=False)
+    assert printed == textwrap.dedent("""\
+        int i = tid.x;
+        float total = 1.5f;
+        int count = 0;
+        for (int j = 0; j < 4; ++j) {
+          total += x[j];
+          total = x[j] - total;
+          count -= j;
+          count |= 8;
+        }
+        out[i] += total * count;
+        k[i] <<= 2;""")
+
+
+def test_offsets_that_a_loop_does_not_change_are_computed_in_front_of_it() -> None:
+    text = """
+    def kernel(m, w, out):
+        row = ml.gid[0]
+        for i in range(3):
+            for j in range(5):
+                out[row, i] += m[row, i, j] * w[i, j + 1]
+            row = row + 1
+    """
+    strided = TensorType(SCALAR_TYPES["float32"], 3, strides=(None, None, 1))
+    kinds = {"m": strided, "w": TensorType(SCALAR_TYPES["float32"], 2), "out": TensorType(SCALAR_TYPES["float32"], 2)}
+    assert body(text, kinds, line_directives=False) == textwrap.dedent("""\
+        int row = gid.x;
+        for (int i = 0; i < 3; ++i) {
+          int out_offset = row * out_size_1;
+          int m_offset = row * m_stride_0 + i * m_stride_1;
+          int w_offset = i * w_size_1;
+          for (int j = 0; j < 5; ++j) {
+            out[out_offset + i] += m[m_offset + j] * w[w_offset + j + 1];
+          }
+          row += 1;
+        }""")
+
+
+def test_statements_of_one_line_share_one() -> None:
+    def kernel(out):
+        a, b = ml.tid[0], 2
+        out[a] = b
+
+    msl = translate(kernel, {"out": vector()}).msl
+    assert "  int a = tid.x; int b = 2;\n  out[a] = float(b);\n" in msl
 
 
 def test_only_helpers_that_are_used_are_carried() -> None:

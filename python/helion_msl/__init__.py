@@ -16,6 +16,7 @@ from .errors import (
     KernelError,
     LaunchError,
     MetalCompileError,
+    PrintWarning,
     TranslationError,
     UnknownKernelError,
 )
@@ -75,6 +76,7 @@ __all__ = [
     "KernelError",
     "LaunchError",
     "MetalCompileError",
+    "PrintWarning",
     "TensorSpec",
     "TranslationError",
     "UnknownKernelError",

@@ -92,3 +92,7 @@ class DivergenceWarning(UserWarning):
     What the condition means is not known to the translator, so the kernel runs; on a GPU threads that miss a barrier
     which others wait at are undefined behaviour, and the host engine raises :class:`KernelError` where it happens.
     """
+
+
+class PrintWarning(UserWarning):
+    """A kernel prints, and the GPU's language version has no log to print to: nothing will be seen of it."""

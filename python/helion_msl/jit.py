@@ -9,6 +9,8 @@ from __future__ import annotations
 import ast
 import functools
 import os
+import re
+import warnings
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,7 +21,7 @@ from ._walker.captured import captured
 from ._walker.dialect import dialect_of
 from ._walker.source import namespace_of, source_of_function
 from ._walker.types import BOOL, BY_NAME, FLOAT32, INT32, INT64, ScalarType, TensorType
-from .errors import ArgumentError, TranslationError
+from .errors import ArgumentError, PrintWarning, TranslationError
 from .language import DType
 
 if TYPE_CHECKING:
@@ -77,7 +79,23 @@ class _Specialization:
         if found is None:
             found = _C.compile(self.translation.msl, name=self.translation.name, device=device)
             self.kernels[device] = self.kernels[found.device] = found
+            if found.device == "mps":
+                _warn_of_lost_prints(self.translation)
         return found
+
+
+def _warn_of_lost_prints(translation: Translation) -> None:
+    """Warn of a kernel that prints where Metal has no log, which MSL has from 3.2 on."""
+    if "HELION_MSL_PRINT(" not in translation.msl:
+        return
+    version = re.search(r"MSL (\d+)\.(\d+)", _C.engine_description("mps"))
+    if version is not None and (int(version[1]), int(version[2])) < (3, 2):
+        warnings.warn(
+            f"the prints of kernel {translation.name} are lost: this system has MSL {version[1]}.{version[2]}, and logs"
+            " begin with 3.2 (macOS 15); launch it on CPU tensors to see them, or write numbers into a tensor",
+            PrintWarning,
+            stacklevel=2,
+        )
 
 
 class MetalKernel(_C.KernelDispatcher):

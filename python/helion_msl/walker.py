@@ -16,6 +16,7 @@ from . import language
 from ._walker import divergence, helion_matmul, infer, ir, types
 from ._walker.dialect import Dialect, dialect_of_names
 from ._walker.helion_dialect import HelionParser
+from ._walker.hoist import hoist_offsets
 from ._walker.parse_statements import StatementParser
 from ._walker.printer import print_kernel
 from ._walker.program import Program
@@ -120,6 +121,8 @@ def _translated(
     kernel = infer.stable(variables, one_pass)
     functions = program.functions_of(kernel.body)
     if not is_helion:
+        for body in (kernel.body, *(called.body for called in functions)):
+            hoist_offsets(body)
         divergence.warn(kernel.body, functions, source.filename)
     if name is not None:
         kernel.name = name

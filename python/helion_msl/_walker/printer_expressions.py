@@ -59,6 +59,7 @@ PRECEDENCE = {
 }
 # Mixed without parentheses these are legal, misread by people and warned about by clang.
 _COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
+_ASSOCIATIVE = frozenset({("+", "+"), ("+", "-"), ("*", "*")})
 _LOOSE = frozenset({"|", "^", "&", "<<", ">>"})
 
 POSITION_NAMES: dict[ir.PositionKind, tuple[str, str]] = {
@@ -252,6 +253,9 @@ class ExpressionPrinter:
             is_and_in_or = (parent.operator, node.operator) == ("||", "&&")
             if is_comparison or is_and_in_or or (is_other and parent.operator in _LOOSE):
                 precedence = ATOM
+            elif (parent.operator, node.operator) in _ASSOCIATIVE and isinstance(node.type, ScalarType):
+                # Integers wrap around alike in any order.
+                precedence = PRECEDENCE[node.operator] if node.type.is_integer else precedence
         return self.text(node, precedence)
 
     def _text_Conditional(self, node: ir.Conditional) -> tuple[str, int]:

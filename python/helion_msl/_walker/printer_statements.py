@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 INDENT = "  "
+_AUGMENTED = frozenset({"+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>"})
 _METHOD_NAMES = {kind: f"_print_{kind.__name__}" for kind in get_args(ir.Statement)}
 
 
@@ -71,11 +72,20 @@ class StatementPrinter(ExpressionPrinter):
     # ---- Primitives ------------------------------------------------------------------------------------------------
 
     def line(self, text: str, python_line: int = 0) -> None:
-        """Write one line, which stands for a line of the Python source."""
+        """Write one line, which stands for a line of the Python source; statements of one line share one."""
         if python_line and self._function.filename is not None:
+            if self._python_line == python_line + 1 and self._continues(text):
+                self._lines[-1] += f" {text}"
+                return
             self._go_to(python_line)
         self._lines.append(f"{INDENT * self._depth}{text}")
         self._python_line += 1 if self._python_line else 0
+
+    def _continues(self, text: str) -> bool:
+        """Whether a statement fits behind the one before."""
+        last = self._lines[-1]
+        is_level = last.startswith(INDENT * self._depth) and not last.startswith(INDENT * self._depth + " ")
+        return is_level and last.endswith(";") and text.endswith(";") and len(last) + len(text) < 100
 
     def _go_to(self, python_line: int) -> None:
         """Make the compiler take the next line for a line of the source: by the comments between, or by ``#line``."""
@@ -111,9 +121,20 @@ class StatementPrinter(ExpressionPrinter):
         return f"{self.shared.type_name(variable.type)} {self._variable_names[id(variable)]}"
 
     def _print_Assign(self, node: ir.Assign) -> None:
-        declares = id(node) in self._declarations.with_assignment
-        target = self._declarator(node.variable) if declares else self._variable_names[id(node.variable)]
-        self.line(f"{target} = {self._initializer(node.value)};", node.line)
+        name = self._variable_names[id(node.variable)]
+        if id(node) in self._declarations.with_assignment:
+            self.line(f"{self._declarator(node.variable)} = {self._initializer(node.value)};", node.line)
+        else:
+            self.line(f"{self._assignment(name, node.value, node.variable.type)};", node.line)
+
+    def _assignment(self, target: str, value: ir.Expression, kind: object) -> str:
+        """Return an assignment: one that changes its target with an operator names it once."""
+        if isinstance(value, ir.Binary) and value.operator in _AUGMENTED and value.type == kind == value.left.type:
+            left, right = value.left, value.right
+            if not ir.has_effect(left) and self.text(left) == target:
+                bare = self.pair(left, right)[1] if value.operator not in ("<<", ">>") else right
+                return f"{target} {value.operator}= {self.text(bare, ASSIGNMENT)}"
+        return f"{target} = {self._initializer(value)}"
 
     def _initializer(self, node: ir.Expression) -> str:
         """Return a value as the right side of an assignment, where C++ widens by itself."""
@@ -127,10 +148,10 @@ class StatementPrinter(ExpressionPrinter):
 
     def _print_StoreComponents(self, node: ir.StoreComponents) -> None:
         target = f"{self._variable_names[id(node.variable)]}.{node.places}"
-        self.line(f"{target} = {self._initializer(node.value)};", node.line)
+        self.line(f"{self._assignment(target, node.value, node.value.type)};", node.line)
 
     def _print_Store(self, node: ir.Store) -> None:
-        assignment = f"{self._element(node.element)} = {self._initializer(node.value)};"
+        assignment = f"{self._assignment(self._element(node.element), node.value, node.element.base.type.dtype)};"
         if node.mask is not None:
             assignment = f"if ({self.text(node.mask)}) {assignment}"
         self.line(assignment, node.line)
