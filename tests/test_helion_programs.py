@@ -501,6 +501,17 @@ def test_dropout_with_a_seed() -> None:
     close(first[first != 0], torch.full_like(first[first != 0], 1 / 0.75))
 
 
+def test_random_integers_with_a_seed() -> None:
+    @metal(32)
+    def kernel(out: torch.Tensor, seed: int) -> torch.Tensor:
+        for tile in hl.tile(out.size(0)):
+            out[tile] = hl.randint([tile], low=3, high=9, seed=seed)
+        return out
+
+    out = torch.zeros(1000, dtype=torch.int32, device=DEVICE)
+    assert kernel(out, 5).unique().tolist() == [3, 4, 5, 6, 7, 8]
+
+
 def test_divergence_of_jensen_and_shannon() -> None:
     @metal(4, 32)
     def kernel(p: torch.Tensor, q: torch.Tensor, beta: float) -> torch.Tensor:
