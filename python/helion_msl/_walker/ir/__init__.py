@@ -2,3 +2,4 @@
 
 from .nodes import *  # noqa: F403
 from .questions import *  # noqa: F403
+from .statements import *  # noqa: F403

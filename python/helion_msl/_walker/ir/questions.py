@@ -8,8 +8,6 @@ from ..types import BOOL, ScalarType
 from .nodes import (
     AddressOf,
     ArgumentRead,
-    Assert,
-    Assign,
     AssignExpression,
     Binary,
     Call,
@@ -17,21 +15,13 @@ from .nodes import (
     Component,
     Conditional,
     Constant,
-    Evaluate,
     Field,
-    For,
     FunctionCall,
-    If,
     Load,
-    Once,
     Pointer,
     Position,
-    Print,
     Read,
-    Return,
     Sequence,
-    Store,
-    StoreComponents,
     Swizzle,
     Symbol,
     TensorReference,
@@ -39,13 +29,14 @@ from .nodes import (
     TupleExpression,
     Unary,
     VectorStore,
-    While,
 )
+from .statements import Assert, Assign, Evaluate, For, If, Once, Print, Return, Store, StoreComponents, While
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .nodes import Expression, Statement, Variable
+    from .nodes import Expression, Variable
+    from .statements import Statement
 
 
 def _load_operands(node: Load) -> tuple[Expression, ...]:
