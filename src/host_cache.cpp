@@ -130,7 +130,8 @@ std::string HostCache::contents_of_headers(const std::string &directory) {
   if (std::optional<std::string> known = fingerprints_.read(key.text())) return *known;
   std::string contents = contents_of_directory(directory);
   // A file that is being edited may change once more without a later time of change.
-  const auto settled = std::filesystem::file_time_type::clock::now() - std::chrono::seconds(2);
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const std::int64_t settled = std::chrono::nanoseconds(now - std::chrono::seconds(2)).count();
   if (!contents.empty() && state.last_change < settled && state_of_directory(directory).text == state.text) {
     fingerprints_.store_bytes(key.text(), contents);
   }

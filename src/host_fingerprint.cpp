@@ -28,8 +28,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Size and time of change in nanoseconds; empty for what is no file.
-std::string state_of_file(const fs::path &path) {
+// Size and time of change; no text for what is no file.
+struct FileState {
+  std::string text;
+  std::int64_t changed = 0;  // nanoseconds since 1970
+};
+
+FileState state_of_file(const std::string &path) {
   struct stat status{};
   if (stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return {};
 #if defined(__APPLE__)
@@ -37,7 +42,8 @@ std::string state_of_file(const fs::path &path) {
 #else
   const struct timespec &changed = status.st_mtim;
 #endif
-  return std::to_string(status.st_size) + " " + std::to_string(changed.tv_sec) + "." + std::to_string(changed.tv_nsec);
+  return {std::to_string(status.st_size) + " " + std::to_string(changed.tv_sec) + "." + std::to_string(changed.tv_nsec),
+          std::int64_t{changed.tv_sec} * 1'000'000'000 + changed.tv_nsec};
 }
 
 fs::path find_program(const std::string &program) {
@@ -52,12 +58,13 @@ fs::path find_program(const std::string &program) {
   return {};
 }
 
-std::vector<fs::path> files_below(const fs::path &directory) {
-  std::vector<fs::path> files;
+// As text, since this is asked at every look-up: sorting paths would compare them part by part.
+std::vector<std::string> files_below(const std::string &directory) {
+  std::vector<std::string> files;
   std::error_code error;
   for (fs::recursive_directory_iterator each(directory, error), end; !error && each != end; each.increment(error)) {
     std::error_code unreadable;
-    if (each->is_regular_file(unreadable)) files.push_back(each->path());
+    if (each->is_regular_file(unreadable)) files.push_back(each->path().string());
   }
   if (error) files.clear();
   std::sort(files.begin(), files.end());
@@ -128,28 +135,29 @@ std::string program_fingerprint(const std::string &program) {
   std::error_code error;
   const fs::path path = fs::canonical(find_program(program), error);
   if (error) return {};
-  const std::string state = state_of_file(path);
+  const std::string state = state_of_file(path.string()).text;
   return state.empty() ? state : path.string() + " " + state;
 }
 
 DirectoryState state_of_directory(const std::string &directory) {
   DirectoryState state;
-  for (const fs::path &file : files_below(directory)) {
-    state.text += file.string() + " " + state_of_file(file) + "\n";
-    std::error_code error;
-    state.last_change = std::max(state.last_change, fs::last_write_time(file, error));
+  for (const std::string &file : files_below(directory)) {
+    const FileState found = state_of_file(file);
+    state.text += file + " " + found.text + "\n";
+    state.last_change = std::max(state.last_change, found.changed);
   }
   return state;
 }
 
 std::string contents_of_directory(const std::string &directory) {
-  const std::vector<fs::path> files = files_below(directory);
+  const std::vector<std::string> files = files_below(directory);
   Sha256 contents;
-  for (const fs::path &path : files) {
+  for (const std::string &path : files) {
     std::ifstream file(path, std::ios::binary);
     const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
     if (!file) return {};
-    contents.update(path.lexically_relative(directory).string() + " " + std::to_string(text.size()) + "\n" + text);
+    contents.update(fs::path(path).lexically_relative(directory).string() + " " + std::to_string(text.size()) + "\n" +
+                    text);
   }
   return files.empty() ? std::string() : contents.finish();
 }

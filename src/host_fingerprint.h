@@ -2,7 +2,7 @@
 // headers that it includes, and the processor that it is made for.
 #pragma once
 
-#include <filesystem>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -14,7 +14,7 @@ std::string program_fingerprint(const std::string &program);
 // The files below a directory: how large they are and when they changed. Empty where they cannot be read.
 struct DirectoryState {
   std::string text;
-  std::filesystem::file_time_type last_change = std::filesystem::file_time_type::min();
+  std::int64_t last_change = 0;  // nanoseconds since 1970
 };
 DirectoryState state_of_directory(const std::string &directory);
 // Checksum of what is in them. Empty where they cannot be read.

@@ -106,13 +106,20 @@ std::string error_text(int number) {
 }  // namespace
 
 TemporaryDirectory::TemporaryDirectory() {
-  const char *parent = getenv("TMPDIR");
-  std::string pattern = std::string(parent != nullptr && *parent != '\0' ? parent : "/tmp") + "/helion-msl-XXXXXX";
-  if (mkdtemp(pattern.data()) == nullptr) {
-    throw EngineUnavailableError("cannot make a temporary directory like " + pattern + ": " + error_text(errno) +
-                                 "; set TMPDIR to a directory that can be written");
+  std::vector<std::string> parents = {"/tmp", "/var/tmp"};
+  const char *chosen = getenv("TMPDIR");
+  if (chosen != nullptr && *chosen != '\0') parents.insert(parents.begin(), chosen);
+  std::string refusals;
+  for (const std::string &parent : parents) {
+    std::string pattern = parent + "/helion-msl-XXXXXX";
+    if (mkdtemp(pattern.data()) != nullptr) {
+      path_ = pattern;
+      return;
+    }
+    refusals += (refusals.empty() ? "" : "; ") + parent + ": " + error_text(errno);
   }
-  path_ = pattern;
+  throw EngineUnavailableError("there is no place for temporary files (" + refusals +
+                               "); set TMPDIR to a directory that can be written");
 }
 
 TemporaryDirectory::~TemporaryDirectory() {

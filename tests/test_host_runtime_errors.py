@@ -126,3 +126,13 @@ def test_failures_again_and_again_leave_nothing_behind() -> None:
         with pytest.raises(KernelError, match=r"threads \(0, 0, 0\)\.\.\(39, 0, 0\) \(40 threads\) wait"):
             _C.launch(source_of(body), [out], (100,), (64,))
     failure_of(body)
+
+
+def test_a_temporary_directory_that_cannot_be_written(tmp_path, monkeypatch):
+    """Another one is taken. A source that no cache has, so that the compiler has to run."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+    out = torch.zeros(4)
+    position = "uint i [[thread_position_in_grid]]"
+    source = f"// {tmp_path}\nkernel void k(device float *out, {position}) {{ out[i] = 7.0f; }}"
+    _C.launch(source, [out], (1,), (4,))
+    assert out.tolist() == [7.0] * 4
