@@ -15,7 +15,7 @@ demo: $(INSTALLED)
 	$(BIN)/python examples/softmax.py
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(PYTEST_FLAGS)
 
 # Kernels drawn at random, as Python and through MSL: make generated-kernels COUNT=20000 SEED=1
 COUNT ?= 2000

@@ -34,7 +34,7 @@ bool declares_private_array(const Tokens &tokens, std::size_t at) {
   if (tokens.is(at, "array") && tokens.is(at + 1, "<")) return true;
   if (at < 2 || !tokens.is(at + 1, "[") || tokens.is(at + 2, "[") || !tokens.is_identifier(at - 1)) return false;
   const auto is_constant = [&](std::size_t type) {
-    return tokens.is(type, "constant") || tokens.is(type, "constexpr") || tokens.is(type, "const");
+    return tokens.is(type, "constant") || tokens.is(type, "constexpr");
   };
   if (is_constant(at - 2) || (at > 2 && is_constant(at - 3))) return false;
   return std::find(no_types.begin(), no_types.end(), tokens.text(at - 1)) == no_types.end();
@@ -58,6 +58,39 @@ bool is_indexed_at_run_time(const Tokens &tokens, std::size_t at) {
   return !(is_number && tokens.is(at + 3, "]"));
 }
 
+bool is_constant(const Tokens &tokens, TokenRange range) {
+  for (std::size_t at = range.begin; at < range.end; ++at) {
+    if (tokens.is(at, "constant") || tokens.is(at, "constexpr")) return true;
+  }
+  return false;
+}
+
+// Whether the identifier at `at` is declared there as a pointer or a reference to memory that threads share.
+bool declares_shared_memory(const Tokens &tokens, std::size_t at, std::size_t begin) {
+  constexpr std::array<std::string_view, 5> ends = {"(", ",", ";", "{", "}"};
+  bool is_indirect = false;
+  while (at-- > begin) {
+    const std::string_view word = tokens.text(at);
+    if (word == "(" && is_indirect) continue;  // constant float (&table)[4]
+    if (std::find(ends.begin(), ends.end(), word) != ends.end()) return false;
+    is_indirect = is_indirect || word == "*" || word == "&";
+    if (word == "device" || word == "constant") return is_indirect;
+  }
+  return false;
+}
+
+// Whether something that is not known to be shared memory is indexed at run time in `range`: a vector or a matrix by
+// whatever name, or what a pointer into a thread's own memory points to. `constants` are tables of the whole program.
+bool indexes_private_memory(const Tokens &tokens, TokenRange range, const std::set<std::string_view> &constants) {
+  std::set<std::string_view> shared = constants;
+  for (std::size_t at = range.begin; at < range.end; ++at) {
+    if (!tokens.is_identifier(at)) continue;
+    if (declares_shared_memory(tokens, at, range.begin)) shared.insert(tokens.text(at));
+    if (is_indexed_at_run_time(tokens, at) && shared.count(tokens.text(at)) == 0) return true;
+  }
+  return false;
+}
+
 // The names that a declaration of variables or an alias may introduce: identifiers at the end of a declarator.
 std::vector<std::string_view> declared_names(const Tokens &tokens, const Declaration &declaration) {
   constexpr std::array<std::string_view, 5> ends = {"=", ";", "[", ",", "{"};
@@ -73,8 +106,13 @@ std::vector<std::string_view> declared_names(const Tokens &tokens, const Declara
 
 CallGraph::CallGraph(const Tokens &tokens, const std::vector<Declaration> &declarations) : tokens_(tokens) {
   for (const Declaration &declaration : declarations) {
+    if (declaration.kind != DeclarationKind::other || !is_constant(tokens, declaration.range)) continue;
+    for (const std::string_view name : declared_names(tokens, declaration)) constants_.insert(name);
+  }
+  for (const Declaration &declaration : declarations) {
     if (declaration.kind == DeclarationKind::explicit_instantiation) continue;
-    const Node node = read(declaration.range);
+    Node node = read(declaration.range);
+    node.synchronizes |= declaration.body != no_token && indexes_private_memory(tokens, declaration.range, constants_);
     if (declaration.kind == DeclarationKind::other) {
       for (const std::string_view name : declared_names(tokens, declaration)) nodes_.emplace_back(name, node);
     } else if (declaration.name != no_token && !tokens.is(declaration.name, "operator")) {
@@ -109,7 +147,7 @@ CallGraph::Node CallGraph::reach(const std::vector<TokenRange> &roots) const {
   for (const TokenRange &root : roots) {
     const Node node = read(root);
     mentioned.names.insert(node.names.begin(), node.names.end());
-    mentioned.synchronizes |= node.synchronizes;
+    mentioned.synchronizes |= node.synchronizes || indexes_private_memory(tokens_, root, constants_);
     // Only kernels declare threadgroup variables; all others get them from one.
     for (std::size_t at = root.begin; at < root.end; ++at) mentioned.synchronizes |= tokens_.is(at, "threadgroup");
   }

@@ -42,6 +42,7 @@ class CallGraph {
   const std::map<std::string_view, bool> &waits_by_name() const;
 
   const Tokens &tokens_;
+  std::set<std::string_view> constants_;                                   // tables of the whole program
   std::vector<std::pair<std::string_view, Node>> nodes_;                   // sorted by the name that they define
   mutable std::optional<std::map<std::string_view, bool>> waits_by_name_;  // made when it is first needed
   Node operators_;  // functions without a name of their own: any expression may call them

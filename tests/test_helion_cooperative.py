@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import runpy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,33 +16,10 @@ import helion.language as hl
 import torch
 from torch.nn import functional as F
 
-import helion_msl
+import helion_comparison
+from helion_comparison import DEVICE, TYPES, metal, random
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-helion_msl.register_helion_backend()
-
-DEVICE = "mps" if torch.backends.mps.is_available() else "cpu"
-TYPES = (torch.float32, torch.float16, torch.bfloat16)
-
-
-def metal(*block_sizes: int, **options: Any) -> Callable[[Callable[..., object]], helion.Kernel]:
-    """Shortens ``helion.kernel(backend="metal", config=Config(block_sizes=...))``."""
-    config = helion.Config(block_sizes=[*block_sizes], **options)
-    return helion.kernel(backend="metal", config=config, ignore_warnings=[helion.exc.TiledKMatmulAccumulationWarning])
-
-
-def random(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(sum(shape))
-    return torch.randn(*shape, generator=generator).to(dtype).to(DEVICE)
-
-
-def close(result: torch.Tensor, expected: torch.Tensor, terms: int = 64) -> None:
-    """Compares with a result in float64 up to `terms` roundings in float32 and two in the type of the result."""
-    assert result.shape == expected.shape
-    tolerance = 2 * torch.finfo(result.dtype).eps + terms * torch.finfo(torch.float32).eps
-    torch.testing.assert_close(result.double().cpu(), expected.double().cpu(), rtol=tolerance, atol=tolerance)
+close = functools.partial(helion_comparison.close, terms=64)
 
 
 # ---- attention ------------------------------------------------------------------------------------------------------
