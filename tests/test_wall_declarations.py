@@ -128,7 +128,7 @@ def test_the_declarations_are_right(wall, sources):
         ),
         pytest.param(
             METAL,
-            r"( )MTLCopyAllDevices\(void\)",
+            r"(\*)MTLCopyAllDevices\(void\)",
             r"\1MTLCopyAllDevices(int number)",
             "function MTLCopyAllDevices",
             "MTLCopyAllDevices",
