@@ -33,7 +33,8 @@ kernel void compute(device const float* x [[buffer(0)]], device float* out [[buf
         "float v[4] = {float(i), float(i + 1), float(i + 2), float(i + 3)};",
         "array<float, 4> v; for (uint k = 0; k < 4; ++k) { v[k] = float(i + k); }",
         "float4 v = float4(i, i + 1, i + 2, i + 3);",
-        "const float start[4] = {float(i), float(i + 1), float(i + 2), float(i + 3)}; thread float* v = (thread float*)start;",
+        "const float start[4] = {float(i), float(i + 1), float(i + 2), float(i + 3)};"
+        " thread float* v = (thread float*)start;",
         "auto v = float4(i, i + 1, i + 2, i + 3);",
         "float2x4 m = float2x4(float4(0), float4(i, i + 1, i + 2, i + 3));"
         "float4 v = m[(i + 2) / (i + 2)]; m[i % 2][i % 4] = 1;",
