@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "msl_statements.h"
+
 namespace helion_msl {
 namespace {
 
@@ -28,7 +30,7 @@ bool is_synchronization(const Tokens &tokens, std::size_t at) {
 
 // Whether the identifier at `at` is an array that each thread has for itself. The loop over the threads of a plain
 // kernel is vectorized on the promise that no turn of it reads what another one writes, and its turns would share the
-// array, as they would a vector that lies in memory.
+// array.
 bool declares_private_array(const Tokens &tokens, std::size_t at) {
   constexpr std::array<std::string_view, 5> no_types = {"return", "else", "case", "goto", "do"};
   if (tokens.is(at, "array") && tokens.is(at + 1, "<")) return true;
@@ -38,31 +40,6 @@ bool declares_private_array(const Tokens &tokens, std::size_t at) {
   };
   if (is_constant(at - 2) || (at > 2 && is_constant(at - 3))) return false;
   return std::find(no_types.begin(), no_types.end(), tokens.text(at - 1)) == no_types.end();
-}
-
-// Whether the identifier at `at` is a type whose components may be indexed: float4, half2x2, uint3.
-bool is_vector_or_matrix(const Tokens &tokens, std::size_t at) {
-  constexpr std::array<std::string_view, 12> elements = {"bool", "char", "uchar", "short", "ushort", "int",
-                                                         "uint", "long", "ulong", "half",  "bfloat", "float"};
-  const std::string_view word = tokens.text(at);
-  const std::size_t digits = word.find_first_of("234");
-  if (digits == std::string_view::npos || word.find_first_not_of("234x", digits) != std::string_view::npos)
-    return false;
-  return std::find(elements.begin(), elements.end(), word.substr(0, digits)) != elements.end();
-}
-
-// Whether `name[index]` stands at `at`, with an index that is no number: such a vector has to lie in memory.
-bool is_indexed_at_run_time(const Tokens &tokens, std::size_t at) {
-  if (!tokens.is(at + 1, "[") || tokens.is(at + 2, "[") || at + 2 >= tokens.size()) return false;
-  const bool is_number = tokens.text(at + 2).find_first_not_of("0123456789") == std::string_view::npos;
-  return !(is_number && tokens.is(at + 3, "]"));
-}
-
-bool is_constant(const Tokens &tokens, TokenRange range) {
-  for (std::size_t at = range.begin; at < range.end; ++at) {
-    if (tokens.is(at, "constant") || tokens.is(at, "constexpr")) return true;
-  }
-  return false;
 }
 
 // Whether the identifier at `at` is declared there as a pointer or a reference to memory that threads share.
@@ -106,7 +83,9 @@ std::vector<std::string_view> declared_names(const Tokens &tokens, const Declara
 
 CallGraph::CallGraph(const Tokens &tokens, const std::vector<Declaration> &declarations) : tokens_(tokens) {
   for (const Declaration &declaration : declarations) {
-    if (declaration.kind != DeclarationKind::other || !is_constant(tokens, declaration.range)) continue;
+    const bool is_constant =
+        mentions(tokens, declaration.range, "constant") || mentions(tokens, declaration.range, "constexpr");
+    if (declaration.kind != DeclarationKind::other || !is_constant) continue;
     for (const std::string_view name : declared_names(tokens, declaration)) constants_.insert(name);
   }
   for (const Declaration &declaration : declarations) {
@@ -127,14 +106,10 @@ CallGraph::CallGraph(const Tokens &tokens, const std::vector<Declaration> &decla
 
 CallGraph::Node CallGraph::read(TokenRange range) const {
   Node node;
-  std::set<std::string_view> vectors;  // the names of variables that are one, or a matrix
   for (std::size_t at = range.begin; at < range.end; ++at) {
     if (!tokens_.is_identifier(at)) continue;
     node.names.insert(tokens_.text(at));
-    const std::string_view name = tokens_.text(at);
-    if (at > range.begin && tokens_.is_identifier(at - 1) && is_vector_or_matrix(tokens_, at - 1)) vectors.insert(name);
-    const bool needs_memory = vectors.count(name) != 0 && is_indexed_at_run_time(tokens_, at);
-    node.synchronizes |= needs_memory || declares_private_array(tokens_, at);
+    node.synchronizes |= declares_private_array(tokens_, at);
     if (!is_synchronization(tokens_, at)) continue;
     node.synchronizes = true;
     node.waits_in_collective |= tokens_.text(at).starts_with("simd_") || tokens_.text(at).starts_with("quad_");
@@ -149,7 +124,7 @@ CallGraph::Node CallGraph::reach(const std::vector<TokenRange> &roots) const {
     mentioned.names.insert(node.names.begin(), node.names.end());
     mentioned.synchronizes |= node.synchronizes || indexes_private_memory(tokens_, root, constants_);
     // Only kernels declare threadgroup variables; all others get them from one.
-    for (std::size_t at = root.begin; at < root.end; ++at) mentioned.synchronizes |= tokens_.is(at, "threadgroup");
+    mentioned.synchronizes |= mentions(tokens_, root, "threadgroup");
   }
   return close(mentioned);
 }

@@ -235,10 +235,8 @@ class LockstepWriter {
   // it. What is indexed so has to be a pointer, or an array of all threads.
   void check_indices() const {
     for (std::size_t at = declaration_.body + 1; at < end_; ++at) {
-      if (!tokens_.is_identifier(at) || !tokens_.is(at + 1, "[") || tokens_.is(at + 2, "[")) continue;
-      const bool is_component = tokens_[at + 2].kind == TokenKind::number && tokens_.is(at + 3, "]");
       const std::string_view name = tokens_.text(at);
-      if (is_component || shared_.contains(name)) continue;
+      if (!is_indexed_at_run_time(tokens_, at) || shared_.contains(name)) continue;
       if (tokens_.is(at - 1, ".") || tokens_.is(at - 1, "->") || !is_pointer(name)) throw NotLockstep();
     }
   }

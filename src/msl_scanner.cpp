@@ -12,6 +12,7 @@
 #include "msl_operators.h"
 #include "msl_reconvergence.h"
 #include "msl_rewrite.h"
+#include "msl_statements.h"
 #include "msl_tokens.h"
 
 namespace helion_msl {
@@ -229,11 +230,7 @@ class Scanner {
   // Whether a type may hold the address of a thread's variable.
   bool may_keep_addresses() const {
     return std::any_of(declarations_.begin(), declarations_.end(), [&](const Declaration &declaration) {
-      if (declaration.kind == DeclarationKind::function) return false;
-      for (std::size_t at = declaration.range.begin; at < declaration.range.end; ++at) {
-        if (tokens_.is(at, "thread")) return true;
-      }
-      return false;
+      return declaration.kind != DeclarationKind::function && mentions(tokens_, declaration.range, "thread");
     });
   }
 

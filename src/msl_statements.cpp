@@ -25,6 +25,11 @@ bool mentions(const Tokens &tokens, TokenRange range, std::string_view word) {
   return false;
 }
 
+bool is_indexed_at_run_time(const Tokens &tokens, std::size_t at) {
+  if (!tokens.is_identifier(at) || !tokens.is(at + 1, "[") || tokens.is(at + 2, "[")) return false;
+  return tokens[at + 2].kind != TokenKind::number || !tokens.is(at + 3, "]");
+}
+
 bool is_changed(const Tokens &tokens, TokenRange range, std::string_view name) {
   bool is_defined = false;
   for (std::size_t at = range.begin + 1; at + 1 < range.end; ++at) {

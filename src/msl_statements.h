@@ -24,6 +24,9 @@ std::optional<LocalDeclaration> read_local_declaration(const Tokens &tokens, Tok
 
 bool mentions(const Tokens &tokens, TokenRange range, std::string_view word);
 
+// Whether `name[index]` stands at `at`, with an index that is no number. What is indexed so lies in memory.
+bool is_indexed_at_run_time(const Tokens &tokens, std::size_t at);
+
 // Whether an assignment to a variable stands anywhere in `range` behind its definition, which is there too. What
 // changes it through a reference is not seen.
 bool is_changed(const Tokens &tokens, TokenRange range, std::string_view name);
