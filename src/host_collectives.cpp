@@ -68,30 +68,16 @@ template <class T, class Operation>
 
 // ---- Shuffles -------------------------------------------------------------------------------------------------------
 
-// shuffle_operand of simd_collective.h. `result` comes in as what a lane gets that reads one which is not there.
-struct Shuffle {
-  std::uint32_t value;
-  std::uint32_t result;
-  std::uint32_t amount;
-};
-
 template <class Source>
 [[gnu::always_inline]] inline void shuffle(void *const *operands, std::uint32_t active, Source source_of) {
   for_each_lane(active, [&](std::uint32_t lane) {
-    Shuffle &own = *static_cast<Shuffle *>(operands[lane]);
+    helion_host_shuffle &own = *static_cast<helion_host_shuffle *>(operands[lane]);
     const std::uint32_t source = source_of(lane, own.amount);
     if (source < width && (active >> source & 1u) != 0) {
-      own.result = static_cast<const Shuffle *>(operands[source])->value;
+      own.result = static_cast<const helion_host_shuffle *>(operands[source])->value;
     }
   });
 }
-
-// ballot_operand of the same file.
-struct Ballot {
-  std::uint32_t votes;
-  std::uint32_t active;
-  std::uint32_t lane;
-};
 
 }  // namespace
 
@@ -134,9 +120,12 @@ void helion_host_broadcast_first_32(void *const *operands, helion_host_u32 activ
 void helion_host_ballot(void *const *operands, helion_host_u32 active, helion_host_u32) {
   std::uint32_t votes = 0;
   for_each_lane(active, [&](std::uint32_t lane) {
-    votes |= static_cast<std::uint32_t>(static_cast<const Ballot *>(operands[lane])->votes != 0) << lane;
+    votes |= static_cast<std::uint32_t>(static_cast<const helion_host_ballot_operand *>(operands[lane])->votes != 0)
+             << lane;
   });
-  for_each_lane(active, [&](std::uint32_t lane) { *static_cast<Ballot *>(operands[lane]) = {votes, active, lane}; });
+  for_each_lane(active, [&](std::uint32_t lane) {
+    *static_cast<helion_host_ballot_operand *>(operands[lane]) = {votes, active, lane};
+  });
 }
 
 void helion_host_wait_only(void *const *, helion_host_u32, helion_host_u32) {}

@@ -138,6 +138,21 @@ typedef void (*helion_host_combine)(void *const *operands, helion_host_u32 activ
 // somewhere), runs `combine` once for all of the set, and returns in every one of its lanes.
 HELION_HOST_EXPORT void helion_host_simd_collective(void *operand, helion_host_combine combine);
 
+// An operand of the shuffles below: the bits of a number. `result` comes in as what a lane gets that reads one which is
+// not there; `amount` says how far away, or where, the lane is that is read.
+struct helion_host_shuffle {
+  helion_host_u32 value;
+  helion_host_u32 result;
+  helion_host_u32 amount;
+};
+// An operand of the ballot: goes in with the vote of one lane, comes out with all votes and the lanes that voted, and
+// which of them this is.
+struct helion_host_ballot_operand {
+  helion_host_u32 votes;
+  helion_host_u32 active;
+  helion_host_u32 lane;
+};
+
 // What the engine has ready to combine with, for operands of 32 bits (src/host_collectives.cpp): compiling it would
 // take most of the time that a small kernel with one of them takes.
 #define HELION_HOST_READY(name)                                                                                        \

@@ -233,6 +233,7 @@ template <uint32 group, shuffle_kind kind, class T>
 HELION_MSL_FUNC T shuffle(T value, uint32 amount) {
   if constexpr (group == simd_width && has_32_bits<T>) {
     shuffle_operand<T> operand{value, poison<T>(), amount};
+    static_assert(sizeof operand == sizeof(helion_host_shuffle));
     ready_collective(operand, ready_shuffles[static_cast<int>(kind)]);
     return operand.result;
   } else {
@@ -302,13 +303,7 @@ HELION_MSL_FUNC T broadcast_first(T value) {
 
 // ---- Votes --------------------------------------------------------------------------------------------------------
 
-// Goes in with the vote of one lane, comes out with all votes and the lanes that voted, and which of them this is.
-// The engine has the same struct (src/host_collectives.cpp).
-struct ballot_operand {
-  uint32 votes;
-  uint32 active;
-  uint32 lane;
-};
+using ballot_operand = helion_host_ballot_operand;
 HELION_MSL_FUNC ballot_operand ballot(bool vote) {
   ballot_operand operand{vote ? 1u : 0u, 0, 0};
   ready_collective(operand, helion_host_ballot);
