@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 
 import pytest
@@ -12,7 +11,10 @@ import helion_msl
 from metal_double import control
 
 double = control.find()
-pytestmark = pytest.mark.skipif(double is None, reason="needs the Metal double: make wall-run")
+pytestmark = [
+    pytest.mark.skipif(double is None, reason="needs the Metal double: make wall-run"),
+    pytest.mark.usefixtures("asynchronous"),
+]
 
 ADD = """
 #include <metal_stdlib>
@@ -20,16 +22,6 @@ using namespace metal;
 kernel void add(device float *x [[buffer(0)]], device const float *y [[buffer(1)]], constant float &n [[buffer(2)]],
                 uint i [[thread_position_in_grid]]) { x[i] += y[i] + n; }
 """
-
-
-@pytest.fixture(autouse=True)
-def asynchronous():
-    """Launches run after their command buffer's commit, on the double's own thread, as on a GPU."""
-    helion_msl.synchronize("mps")
-    double.set_eager(False)
-    yield
-    helion_msl.synchronize("mps")
-    double.set_eager(True)
 
 
 @pytest.fixture
@@ -53,18 +45,6 @@ def graph_of(launches):
     return graph
 
 
-@contextlib.contextmanager
-def counted():
-    """Counts on this thread, and keeps the test's own watching of torch's functions out of it."""
-    names = ("encoder_messages", "torch_calls", "dispatch_syncs", "dispatches", "engine_allocations", "engine_locks")
-    with torch._C.DisableTorchFunction(), double.counting(*names) as counts:
-        double.watch_thread(True)
-        try:
-            yield counts
-        finally:
-            double.watch_thread(False)
-
-
 @pytest.mark.parametrize("launches", [1, 2, 30])
 @pytest.mark.parametrize("replaced", [0, 2, 3])
 def test_what_a_replay_costs(launches, replaced, commit_every):
@@ -72,7 +52,7 @@ def test_what_a_replay_costs(launches, replaced, commit_every):
     commit_every(0)
     values = [(ones(), ones(), 2.0)[:replaced] for _ in range(5)]
     graph(*values[0])  # finds the command buffer and the encoder, and makes room for other arguments
-    with counted() as counts:
+    with double.counting_launches() as counts:
         for replacement in values:
             graph(*replacement)
     replays = len(values)
@@ -89,7 +69,7 @@ def test_what_a_replay_costs(launches, replaced, commit_every):
 def test_an_empty_graph_sends_nothing():
     with helion_msl.record() as graph:
         pass
-    with counted() as counts:
+    with double.counting_launches() as counts:
         graph()
     assert set(counts.values()) == {0}
 
@@ -147,7 +127,7 @@ def test_views_reach_the_gpu_at_their_offset():
 
 def test_a_replay_that_is_refused_sends_nothing():
     graph, x, y = graph_of(3), ones(), ones(65)
-    with counted() as counts, pytest.raises(helion_msl.ArgumentError, match="'y'"):
+    with double.counting_launches() as counts, pytest.raises(helion_msl.ArgumentError, match="'y'"):
         graph(x, y)
     assert (counts["dispatches"], counts["dispatch_syncs"]) == (0, 0)
 

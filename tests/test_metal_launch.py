@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import threading
 
@@ -224,24 +223,12 @@ def kernel_with(tensors, numbers):
     return helion_msl.compile(source, device="mps"), (*(ones(1) for _ in range(tensors)), *map(float, range(numbers)))
 
 
-@contextlib.contextmanager
-def counted_launches():
-    """Counts on this thread, and keeps the test's own watching of torch's functions out of it."""
-    names = ("encoder_messages", "torch_calls", "dispatch_syncs", "dispatches", "engine_allocations", "engine_locks")
-    with torch._C.DisableTorchFunction(), double.counting(*names) as counts:
-        double.watch_thread(True)
-        try:
-            yield counts
-        finally:
-            double.watch_thread(False)
-
-
 @pytest.mark.parametrize(("tensors", "numbers"), [(1, 0), (3, 0), (3, 2), (16, 15), (31, 0)])
 def test_what_a_launch_costs(tensors, numbers):
     kernel, arguments = kernel_with(tensors, numbers)
     kernel(arguments, 1, 1)  # finds the command buffer and the encoder
     launches = 20
-    with counted_launches() as counts:
+    with double.counting_launches() as counts:
         for _ in range(launches):
             kernel(arguments, 1, 1)
     # An NSString would be an allocation as well.
@@ -259,7 +246,7 @@ def test_a_launch_by_its_source_costs_no_more():
     x = ones(1)
     scale(x, 2.0)
     arguments = (x, 2.0)
-    with counted_launches() as counts:
+    with double.counting_launches() as counts:
         for _ in range(20):
             helion_msl.launch(SCALE, arguments, 1, 1)
     assert counts == {
@@ -275,7 +262,7 @@ def test_a_launch_by_its_source_costs_no_more():
 def test_allocations_and_locks_are_seen_where_there_are_some():
     text = SCALE + "// not compiled before"
     x = ones(1)
-    with counted_launches() as counts:
+    with double.counting_launches() as counts:
         helion_msl.launch(text, (x, 2.0), 1, 1)
     assert counts["engine_allocations"] > 0
     assert counts["engine_locks"] > 0

@@ -71,6 +71,20 @@ class MetalDouble:
         """Counts locks and allocations of this thread from now on; False where allocations cannot be counted."""
         return bool(self._function("watch_thread")(int(on)))
 
+    @contextlib.contextmanager
+    def counting_launches(self) -> Iterator[dict[str, int]]:
+        """Counts what launches of this thread cost, and keeps the tests' watching of torch's functions out of it."""
+        import torch
+
+        names = ("encoder_messages", "torch_calls", "dispatch_syncs", "dispatches")
+        names += ("engine_allocations", "engine_locks")
+        with torch._C.DisableTorchFunction(), self.counting(*names) as counts:
+            self.watch_thread(True)
+            try:
+                yield counts
+            finally:
+                self.watch_thread(False)
+
     def set_eager(self, on: bool) -> None:
         """Whether dispatches run when they are encoded, instead of after their command buffer's commit."""
         self._function("set_eager")(int(on))
