@@ -92,9 +92,8 @@ def _move(element: ir.Element, changed: set[int], moved: dict[Hashable, ir.Assig
     key = _key(total)
     assignment = moved.get(key)
     if assignment is None:
-        base = element.base
-        name = base.argument.name if isinstance(base, ir.TensorReference) else "array"
-        variable = ir.Variable(f"{name}{_SUFFIX}", scalar, is_temporary=True)
+        assert isinstance(element.base, ir.TensorReference)  # as _elements() yields no others
+        variable = ir.Variable(f"{element.base.argument.name}{_SUFFIX}", scalar, is_temporary=True)
         # Of no line: the loop's own follows.
         assignment = moved[key] = ir.Assign(variable, total, 0)
     rest = [term for term in terms if not any(term is other for other in fixed)]
