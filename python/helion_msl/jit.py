@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import functools
 import os
-import re
 import warnings
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -88,11 +87,11 @@ def _warn_of_lost_prints(translation: Translation) -> None:
     """Warn of a kernel that prints where Metal has no log, which MSL has from 3.2 on."""
     if "HELION_MSL_PRINT(" not in translation.msl:
         return
-    version = re.search(r"MSL (\d+)\.(\d+)", _C.engine_description("mps"))
-    if version is not None and (int(version[1]), int(version[2])) < (3, 2):
+    version = _C.device_info("mps").language_version
+    if tuple(map(int, version.split("."))) < (3, 2):
         warnings.warn(
-            f"the prints of kernel {translation.name} are lost: this system has MSL {version[1]}.{version[2]}, and logs"
-            " begin with 3.2 (macOS 15); launch it on CPU tensors to see them, or write numbers into a tensor",
+            f"the prints of kernel {translation.name} are lost: this system has MSL {version}, and logs begin with 3.2"
+            " (macOS 15); launch it on CPU tensors to see them, or write numbers into a tensor",
             PrintWarning,
             stacklevel=2,
         )

@@ -138,7 +138,7 @@ class TileProgram:
             if index is not None:
                 self.elements.enter(index)
                 continue
-            loaded = {self._tensor(load) for load in slices.calls(statement, "tl.load")}
+            loaded = self._loads_of(statement)
             if loaded & {self._tensor(store) for store in stores}:
                 flush(statements[number:])
             out += self._see_stores(loaded)
@@ -322,7 +322,7 @@ class TileProgram:
         mark = self.elements.memory.mark()
         inside = after | (slices.reads(statement) if is_loop else set())
         body = self._branch(statement.body, scope, inside, arrays, is_loop)
-        loaded = {self._tensor(load) for load in slices.calls(statement, "tl.load")}
+        loaded = self._loads_of(statement)
         if is_loop and loaded & self._stores_of(statement):
             # The next iteration reads what this one has written.
             body += ast.parse('ml.barrier("all")').body
@@ -366,6 +366,10 @@ class TileProgram:
         may_divide = is_loop and not arrays
         out = self.block(body, inner, wanted, lambda: self._assign(current, arrays, inner), may_divide)
         return [*out, *self.elements.memory.synchronize()]
+
+    def _loads_of(self, statement: ast.stmt) -> set[str]:
+        """The tensors that a statement reads."""
+        return {self._tensor(load) for load in slices.calls(statement, "tl.load")}
 
     def _stores_of(self, statement: ast.stmt) -> set[str]:
         """The tensors that a statement writes."""
@@ -485,7 +489,7 @@ class TileProgram:
         for statement in slices.backward(scope.pure, later) if tensors or names else ():
             if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
                 continue
-            loaded = {self._tensor(load) for load in slices.calls(statement, "tl.load")}
+            loaded = self._loads_of(statement)
             if not loaded & tensors and not slices.reads(statement) & names:
                 continue
             name = statement.targets[0].id
