@@ -61,6 +61,14 @@ bool ends_in_comment(std::string_view line, bool is_in_comment) {
   return is_in_comment;
 }
 
+// Whether a directive, without its `#`, ends the branch of an #if.
+bool ends_branch(std::string_view directive) {
+  for (const std::string_view word : {"else", "elif", "elifdef", "elifndef", "endif"}) {
+    if (std::string_view rest = directive; take_word(rest, word)) return true;
+  }
+  return false;
+}
+
 std::optional<std::string> read_file(const std::string &path) {
   // A directory opens, and throws when it is read.
   std::error_code error;
@@ -77,6 +85,8 @@ class Inliner {
   // `conditions` counts the #if around this text.
   void append(std::string_view text, const std::string &name, int conditions) {
     bool is_in_comment = false;
+    bool has_included = false;
+    bool is_line_number_due = false;
     std::size_t line_number = 0;  // of the last line that has been read
     while (!text.empty()) {
       const std::string_view line = text.substr(0, length_of_line(text));
@@ -92,8 +102,11 @@ class Inliner {
         if (take_word(rest, "endif")) --conditions;
         if (take_word(rest, "include") && append_included(rest, conditions)) {
           append_end_of_include(rest, line_number, name);
+          has_included = true;
           continue;
         }
+        // A preprocessor skips the #line behind an expansion together with the branch that it stands in.
+        is_line_number_due |= has_included && ends_branch(directive);
         // What the guards of append_included() do; Metal would warn about it in a main file.
         if (outer_name_ != name && take_word(rest, "pragma") && take_word(rest, "once")) {
           output_ += '\n';
@@ -102,6 +115,10 @@ class Inliner {
       }
       output_ += line;
       if (has_end) output_ += '\n';
+      if (is_line_number_due && has_end && !is_in_comment) {
+        append_line_number(line_number + 1, name);
+        is_line_number_due = false;
+      }
     }
   }
 
@@ -147,11 +164,15 @@ class Inliner {
   // ignored.
   void append_end_of_include(std::string_view rest, std::size_t line_number, const std::string &name) {
     const bool is_empty = rest.find_first_not_of(" \t\r") == std::string_view::npos;
-    output_ += "#line " + std::to_string(line_number + (is_empty ? 1 : 0)) + " \"" + name + "\"\n";
+    append_line_number(line_number + (is_empty ? 1 : 0), name);
     if (is_empty) return;
     output_ += "#undef HELION_MSL_INCLUDE";
     output_ += rest;
     output_ += '\n';
+  }
+
+  void append_line_number(std::size_t line_number, const std::string &name) {
+    output_ += "#line " + std::to_string(line_number) + " \"" + name + "\"\n";
   }
 
   const std::string &include_directory_;

@@ -112,6 +112,19 @@ def test_a_header_under_a_condition_may_be_needed_again(expansion, is_on):
     assert expansion.check(source + f"last {HERE}\n").count("in_a") == 1
 
 
+@pytest.mark.parametrize("condition", ["0", "1", "0 /* goes\non */"])
+@pytest.mark.parametrize(
+    "branch", ["#else", "#else /* goes\n on */ here", "# elif 1", "#endif\n#if 1", "#if 1\n#endif\n#else"]
+)
+def test_lines_keep_their_numbers_behind_a_branch_that_includes(expansion, condition, branch):
+    expansion.write("a.h", f"#pragma once\n\n\nin_a {HERE}\n#if 0\n#include <c10/metal/b.h>\n#endif\nend_a {HERE}\n")
+    expansion.write("b.h", f"#pragma once\n\nin_b {HERE}\n")
+    expansion.check(
+        f"#if {condition}\n#include <c10/metal/a.h>\n{branch}\nfirst {HERE}\n#endif\nlast {HERE}\n"
+        f"#include <c10/metal/a.h>\nend {HERE}\n"
+    )
+
+
 def test_a_header_with_a_guard_of_its_own(expansion):
     expansion.write("a.h", f"#ifndef A_H\n#define A_H\n#include <c10/metal/b.h>\nin_a {HERE}\n#endif\n")
     expansion.write("b.h", f"#ifndef B_H\n#define B_H\nin_b {HERE}\n#endif")
