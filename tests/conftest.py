@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from hypothesis import settings
 
 import helion_msl
 
@@ -29,6 +30,12 @@ def _own_disk_cache() -> Iterator[None]:
 
 # Before any engine is made, which reads it once.
 _CACHE = os.environ["HELION_MSL_CACHE_DIR"] = tempfile.mkdtemp(prefix="helion-msl-test-cache-")
+
+
+# A change is judged by examples that are the same in every run; --hypothesis-profile=random searches for others.
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("random", derandomize=False)
+settings.load_profile("repeatable")
 
 
 def pytest_report_header() -> str:
