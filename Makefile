@@ -5,6 +5,11 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+# Warnings are errors here. Not on a Mac, until somebody has seen what Apple's own headers make its compiler warn of.
+ifneq ($(shell uname),Darwin)
+export SKBUILD_CMAKE_DEFINE ?= HELION_MSL_WERROR=ON
+endif
+
 SOURCES := pyproject.toml CMakeLists.txt README.md constraints.txt \
   $(shell find src python -type f -not -path '*/__pycache__/*' 2>/dev/null)
 

@@ -73,6 +73,7 @@ def build_wheel(interpreter: str, packages: Path, headers: Path, tools: Path) ->
         "cmake.define.CMAKE_TOOLCHAIN_FILE": str(Path(__file__).with_name("toolchain.cmake")),
         "cmake.define.Python_INCLUDE_DIR": str(headers),
         "cmake.define.CMAKE_OSX_DEPLOYMENT_TARGET": "",
+        "cmake.define.HELION_MSL_WERROR": "ON",
     }
     program = f"from scikit_build_core.build import build_wheel; build_wheel({str(dist)!r}, {settings!r})"
     environment = {
