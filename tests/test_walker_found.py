@@ -248,12 +248,25 @@ def last_turn_after_continue(x, out):
         out[1] = k
 
 
+def break_that_a_continue_goes_around(x, out):
+    for k in (1, 2, 3):
+        if x[k] > 3:
+            out[1] += k
+            continue
+        out[2] += k
+        break
+    else:
+        out[0] = 7
+
+
 def test_loops_whose_variable_their_own_header_reads() -> None:
     for n in (4, 0):
         check(loop_over_its_own_bound, n, torch.zeros(5, dtype=torch.int32))
     x, out = torch.tensor([3], dtype=torch.int32), torch.zeros(3, dtype=torch.int32)
     check(unrolled_over_its_own_variable, x, out)
     check(last_turn_after_continue, x, out)
+    for row in ([0, 1, 2, 3], [0, 5, 2, 7], [0, 5, 6, 7], [0, 5, 6, 1]):
+        check(break_that_a_continue_goes_around, torch.tensor(row, dtype=torch.int32), out)
 
 
 def scaled(t, x, out):

@@ -55,7 +55,7 @@ class LoopParser(AssignmentParser):
         loop = self._innermost(node)
         loop.breaks.append(set(self.assigned) if self.assigned is not None else None)
         self.assigned = None
-        if loop.is_unrolled and self._body is loop.body:
+        if loop.is_unrolled and self._body is loop.body and not loop.continues:
             loop.ended = "break"
             return
         if loop.flag is not None:
