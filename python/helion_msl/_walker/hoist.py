@@ -1,12 +1,13 @@
 """Offsets into tensors that a loop does not change are computed in front of it.
 
 ``x[row * x_stride_0 + column]`` in a loop over columns becomes ``x[x_offset + column]``, with ``int x_offset = row *
-x_stride_0;`` before the loop. Only sums and products of integers move, whose evaluation nobody can observe.
+x_stride_0;`` before the loop. Only sums and products of integers move, whose evaluation nobody can observe. A later
+loop reads the offset of an earlier one that always comes before it, as long as nothing has assigned what it is made of.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from . import ir
 from .types import ScalarType
@@ -14,34 +15,74 @@ from .types import ScalarType
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
+_Offsets: TypeAlias = "dict[Hashable, ir.Assign]"  # by what is computed
+
 _SUFFIX = "_offset"
+_LOOPS = (ir.For, ir.While)
 _LEAVES = (ir.Constant, ir.ArgumentRead, ir.Position)
 
 
 def hoist_offsets(body: list[ir.Statement]) -> None:
-    """Move what each loop of a block, and the loops inside it, leaves unchanged of its offsets."""
-    index = 0
-    while index < len(body):
-        statement = body[index]
-        if isinstance(statement, ir.For | ir.While):
-            moved = _of_loop(statement)
-            body[index:index] = moved
-            index += len(moved)
+    """Move what each loop of a function, and the loops inside it, leaves unchanged of its offsets."""
+    if any(isinstance(statement, _LOOPS) for statement in ir.walk_statements(body)):
+        _Hoister(body).block(body, {})
+
+
+class _Hoister:
+    """Moves the offsets of one function."""
+
+    def __init__(self, body: list[ir.Statement]) -> None:
+        self._changes: dict[int, set[int]] = {}
+        _note_changes(body, self._changes)
+
+    def block(self, body: list[ir.Statement], known: _Offsets) -> None:
+        """Move the offsets of the loops of a block, where those in ``known`` have been computed."""
+        index = 0
+        while index < len(body):
+            statement = body[index]
+            changed = self._changes[id(statement)]
+            if changed:
+                known = {key: offset for key, offset in known.items() if not _reads(offset.value, changed)}
+            if isinstance(statement, _LOOPS):
+                moved = _of_loop(statement, changed, known)
+                body[index:index] = moved
+                index += len(moved)
+            for block in ir.blocks(statement):
+                self.block(block, dict(known))
+            index += 1
+
+
+def _note_changes(body: list[ir.Statement], changes: dict[int, set[int]]) -> set[int]:
+    """Note for each statement, by its id, the ids of the variables that it assigns; return those of the block."""
+    in_block: set[int] = set()
+    for statement in body:
+        changed = {
+            id(part.variable)
+            for expression in ir.expressions(statement)
+            for part in ir.walk(expression)
+            if isinstance(part, ir.AssignExpression)
+        }
+        if isinstance(statement, ir.Assign | ir.StoreComponents):
+            changed.add(id(statement.variable))
+        elif isinstance(statement, ir.For):
+            changed.add(id(statement.counter))
         for block in ir.blocks(statement):
-            hoist_offsets(block)
-        index += 1
+            changed |= _note_changes(block, changes)
+        changes[id(statement)] = changed
+        in_block |= changed
+    return in_block
 
 
-def _of_loop(loop: ir.For | ir.While) -> list[ir.Statement]:
-    """Return the assignments that go in front of a loop, and let its elements use them."""
-    elements = list(_elements(loop))
-    if not elements:
-        return []
-    changed = _assigned(loop)
-    moved: dict[Hashable, ir.Assign] = {}
-    for element in elements:
-        _move(element, changed, moved)
-    return list(moved.values())
+def _reads(node: ir.Expression, variables: set[int]) -> bool:
+    return any(isinstance(part, ir.Read) and id(part.variable) in variables for part in ir.walk(node))
+
+
+def _of_loop(loop: ir.For | ir.While, changed: set[int], known: _Offsets) -> list[ir.Assign]:
+    """Return the assignments that go in front of a loop, and let its elements use them and the known ones."""
+    count = len(known)
+    for element in _elements(loop):
+        _move(element, changed, known)
+    return list(known.values())[count:]
 
 
 def _elements(loop: ir.For | ir.While) -> Iterator[ir.Element]:
@@ -59,21 +100,6 @@ def _elements(loop: ir.For | ir.While) -> Iterator[ir.Element]:
             yield part.element
 
 
-def _assigned(loop: ir.For | ir.While) -> set[int]:
-    """Return the variables, by their ids, that a turn of a loop changes."""
-    found = {id(loop.counter)} if isinstance(loop, ir.For) else set()
-    expressions = [loop.test] if isinstance(loop, ir.While) else []
-    for statement in ir.walk_statements(loop.body):
-        if isinstance(statement, ir.Assign | ir.StoreComponents):
-            found.add(id(statement.variable))
-        elif isinstance(statement, ir.For):
-            found.add(id(statement.counter))
-        expressions += ir.expressions(statement)
-    for expression in expressions:
-        found.update(id(part.variable) for part in ir.walk(expression) if isinstance(part, ir.AssignExpression))
-    return found
-
-
 def _terms(node: ir.Expression) -> list[ir.Expression]:
     """Return what a sum adds up, from left to right."""
     if isinstance(node, ir.Binary) and node.operator == "+":
@@ -81,7 +107,7 @@ def _terms(node: ir.Expression) -> list[ir.Expression]:
     return [node]
 
 
-def _move(element: ir.Element, changed: set[int], moved: dict[Hashable, ir.Assign]) -> None:
+def _move(element: ir.Element, changed: set[int], known: _Offsets) -> None:
     (offset,) = element.indices
     scalar = offset.type
     terms = _terms(offset)
@@ -90,12 +116,12 @@ def _move(element: ir.Element, changed: set[int], moved: dict[Hashable, ir.Assig
         return
     total = _sum(fixed, scalar)
     key = _key(total)
-    assignment = moved.get(key)
+    assignment = known.get(key)
     if assignment is None:
         assert isinstance(element.base, ir.TensorReference)  # as _elements() yields no others
         variable = ir.Variable(f"{element.base.argument.name}{_SUFFIX}", scalar, is_temporary=True)
         # Of no line: the loop's own follows.
-        assignment = moved[key] = ir.Assign(variable, total, 0)
+        assignment = known[key] = ir.Assign(variable, total, 0)
     rest = [term for term in terms if not any(term is other for other in fixed)]
     element.indices = (_sum([ir.Read(assignment.variable, scalar), *rest], scalar),)
 

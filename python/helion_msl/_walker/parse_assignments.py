@@ -5,20 +5,18 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import fold, ir, operators, sequences, values, vectors
 from .infer import TypeConflictError
 from .matmul import AccumulatorType
-from .parse_base import METHOD_NAMES, fields_of
+from .parse_base import METHOD_NAMES, fields_of, leaves_of
 from .parse_expressions import ExpressionParser
 from .types import (
     VOID,
     PointerType,
     ScalarType,
     SimdgroupMatrixType,
-    TensorType,
-    ThreadgroupArrayType,
     TupleType,
     VectorType,
 )
@@ -29,6 +27,41 @@ if TYPE_CHECKING:
 
     from ..errors import TranslationError
     from .values import Value
+
+
+class _Target(NamedTuple):
+    """What one target of a tuple assigns: names, and elements of memory or not."""
+
+    names: set[str]
+    is_element: bool
+
+
+def _target_of(node: ast.expr) -> _Target:
+    names, is_element = set(), False
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            names.add(part.id)
+        elif isinstance(part, ast.Attribute | ast.Subscript) and isinstance(part.ctx, ast.Store):
+            is_element = True
+            if isinstance(part.value, ast.Name):
+                # The components of a vector change its value.
+                names.add(part.value.id)
+    return _Target(names, is_element)
+
+
+def _is_bound_to_its_place(value: ir.Expression) -> bool:
+    """Whether storing an element first may change the value, or computing the value may change which element it is."""
+    return ir.reads_memory(value) or ir.has_effect(value)
+
+
+def _may_follow(value: ir.Expression, other: ir.Expression) -> bool:
+    """Whether nothing tells that an expression is evaluated after one that stands behind it."""
+    if ir.has_effect(value):
+        return False
+    if not ir.has_effect(other):
+        return True
+    reads = (part.variable for part in ir.walk(value) if isinstance(part, ir.Read))
+    return not ir.reads_memory(value) and not any(ir.assigns(other, variable) for variable in reads)
 
 
 class AssignmentParser(ExpressionParser):
@@ -133,7 +166,8 @@ class AssignmentParser(ExpressionParser):
             raise self._conflict(node, name, error) from None
         keys = [f"{name}.{index}" for index in range(len(value.items))]
         changed = [(key, item) for key, item in zip(keys, value.items, strict=True) if not self._holds(key, item)]
-        items = self._at_once(node, [item for _, item in changed], [{key} for key, _ in changed])
+        targets = [_Target({key}, is_element=False) for key, _ in changed]
+        items = self._at_once(node, [item for _, item in changed], targets)
         for (key, _), item in zip(changed, items, strict=True):
             if isinstance(item, PythonObject):
                 raise self.error(
@@ -326,8 +360,8 @@ class AssignmentParser(ExpressionParser):
         if unpacked is None:
             raise self.error(target, f"{values.describe(value)} cannot be unpacked", "write a tuple on the right side")
         items = self._spread(target, unpacked.items)
-        names = [{node.id for node in ast.walk(part) if isinstance(node, ast.Name)} for part in target.elts]
-        for element, item in zip(target.elts, self._at_once(target, items, names), strict=True):
+        targets = [_target_of(part) for part in target.elts]
+        for element, item in zip(target.elts, self._at_once(target, items, targets), strict=True):
             self.assign_target(element.value if isinstance(element, ast.Starred) else element, item)
 
     def _spread(self, target: ast.Tuple | ast.List, items: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -343,28 +377,53 @@ class AssignmentParser(ExpressionParser):
         first = starred[0]
         return (*items[:first], TupleValue(items[first : first + rest]), *items[first + rest :])
 
-    def _at_once(self, node: ast.AST, items: Sequence[Value], names: Sequence[set[str]]) -> list[Value]:
-        """Return values that assigning ``names``, one set after each value, does not change."""
-        written: set[str] = set()
-        found = []
-        for item, assigned in zip(items, names, strict=True):
-            found.append(self._before(node, item, written))
-            written |= {read for name in assigned for read in self.variables.names_of(name)}
-        return found
+    def _at_once(self, node: ast.AST, items: Sequence[Value], targets: Sequence[_Target]) -> list[Value]:
+        """Return values for targets that are assigned one after another, as if all were computed before the first is.
 
-    def _before(self, node: ast.AST, item: Value, written: set[str]) -> Value:
+        A value that an earlier assignment may change is kept in a temporary, and so is each before it that would be
+        computed too late then. The others are left to their own assignment.
+        """
+        items = [self._loaded(node, item) for item in items]
+        leaves = leaves_of(items)
+        kept: set[int] = set()
+        written: set[str] = set()
+        are_elements_written = False
+        for item, target in zip(items, targets, strict=True):
+            for leaf in leaves_of((item,)) if written or are_elements_written else ():
+                if self._uses(leaf, written) or (are_elements_written and _is_bound_to_its_place(leaf)):
+                    kept.add(id(leaf))
+            written |= {part for name in target.names for part in self.variables.names_of(name)}
+            are_elements_written = are_elements_written or target.is_element
+        if not kept:
+            return items
+        later: list[ir.Expression] = []
+        for leaf in reversed(leaves):
+            if id(leaf) in kept or not all(_may_follow(leaf, other) for other in later):
+                kept.add(id(leaf))
+                later.append(leaf)
+        return [self._with_temporaries(node, item, kept) for item in items]
+
+    def _loaded(self, node: ast.AST, item: Value) -> Value:
+        """Return an item with the values of the tensors in it that are one number."""
         if isinstance(item, TupleValue):
-            return TupleValue(tuple(self._before(node, part, written) for part in item.items))
-        if isinstance(item, ir.TensorReference) and not item.type.rank:
-            item = self.as_scalar(node, item)  # type: ignore[arg-type]
-        if not values.is_expression(item) or isinstance(item.type, TensorType | ThreadgroupArrayType):
-            return item
-        is_fixed = not (ir.reads_memory(item) or ir.has_effect(item) or self._reads(item, written))
-        return item if is_fixed else self._temporary(node, item)
+            return TupleValue(tuple(self._loaded(node, part) for part in item.items))
+        is_number = isinstance(item, ir.TensorReference) and not item.type.rank
+        return self.as_scalar(node, item) if is_number else item  # type: ignore[arg-type]
+
+    def _with_temporaries(self, node: ast.AST, item: Value, kept: set[int]) -> Value:
+        if isinstance(item, TupleValue):
+            return TupleValue(tuple(self._with_temporaries(node, part, kept) for part in item.items))
+        return self._temporary(node, item) if id(item) in kept else item  # type: ignore[arg-type]
 
     @staticmethod
-    def _reads(value: ir.Expression, names: set[str]) -> bool:
-        return any(isinstance(part, ir.Read) and part.variable.name in names for part in ir.walk(value))
+    def _uses(value: ir.Expression, names: set[str]) -> bool:
+        """Whether evaluating an expression reads or assigns a variable of Python by one of these names."""
+        return any(
+            isinstance(part, ir.Read | ir.AssignExpression)
+            and part.variable.name in names
+            and not part.variable.is_temporary
+            for part in ir.walk(value)
+        )
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         """``name: type = value``: the type is fixed."""

@@ -231,7 +231,7 @@ class LoopParser(AssignmentParser):
         if (
             ir.reads_memory(bound)
             or ir.has_effect(bound)
-            or self._reads(bound, {part for name in changed for part in self.variables.names_of(name)})
+            or self._uses(bound, {part for name in changed for part in self.variables.names_of(name)})
         ):
             return self._temporary(node, bound)
         return bound

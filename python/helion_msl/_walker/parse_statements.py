@@ -115,6 +115,7 @@ class StatementParser(LoopParser):
                 if isinstance(value, ir.ArgumentRead)
             ],
             reads_memory=any(map(ir.reads_memory, ir.walk_expressions(self._body))),
+            copies=self._copies,
             filename=self.source.short_filename,
             comments=self.source.comments(),
         )
@@ -128,6 +129,7 @@ class StatementParser(LoopParser):
         for name, value in self.parameters.items():
             if name in self.variables.local_names:
                 self._copy_parameter(name, value)
+        self._copies = list(self._body)
         self.block(definition.body, into=self._body)
 
     def _result_type(self, key: str) -> Type:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, get_args
 from . import ir, prelude
 from .literals import number_text, string_text
 from .printer_expressions import ASSIGNMENT, SHIFT, UNARY, ExpressionPrinter, Shared
-from .scopes import declare, remove_unread, uses_of
+from .scopes import declare, remove_copies, remove_unread, uses_of
 from .types import FLOAT16, FLOAT32, ScalarType
 
 if TYPE_CHECKING:
@@ -36,13 +36,15 @@ class StatementPrinter(ExpressionPrinter):
         self._python_line = 0  # what the compiler takes the next line of text for; 0: not in the source
         uses = uses_of(function.body)
         remove_unread(function.body, uses)
-        self._declarations = declare(function.body, uses)
         self._argument_names = {id(argument): self._names.unique(argument.name) for argument in function.arguments}
+        changed = remove_copies(function) if isinstance(function, ir.Function) else {}
+        self._variable_names = {variable: self._argument_names[argument] for variable, argument in changed.items()}
+        self._declarations = declare(function.body, uses, self._variable_names)
         self._array_names = {id(array): self._names.unique(array.name) for array in function.threadgroup_arrays}
-        self._variable_names = self._name_variables()
+        self._name_variables()
 
-    def _name_variables(self) -> dict[int, str]:
-        names: dict[int, str] = {}
+    def _name_variables(self) -> None:
+        names = self._variable_names
         shared: dict[str, str] = {}
         for variable in sorted(self._declarations.variables, key=lambda variable: variable.is_temporary):
             if variable.is_loop_owned:
@@ -51,7 +53,6 @@ class StatementPrinter(ExpressionPrinter):
                 names[id(variable)] = shared[variable.name]
             else:
                 names[id(variable)] = self._names.unique(variable.name)
-        return names
 
     def body(self) -> list[str]:
         """Return the lines between the braces."""

@@ -6,15 +6,19 @@ that uses it first. The parser has made sure that every use follows an assignmen
 all lie in a loop's body carries nothing from one round to the next. Where its uses fall into several inner blocks, each
 of which assigns it before reading it, each block declares its own.
 
-A variable that is never read is dropped with its assignments, where these have no effect of their own.
+A variable that is never read is dropped with its assignments, where these have no effect of their own. A parameter of a
+function that Python assigns is assigned itself, as it is the function's own in C++ too.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from . import ir
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 Path = list[tuple[list[ir.Statement], int]]  # block and index of a statement and of those around it, outermost first
 
@@ -79,13 +83,34 @@ def _drop(body: list[ir.Statement], read: set[int], uses: Uses) -> bool:
     return dropped
 
 
-def declare(body: list[ir.Statement], uses: Uses) -> Declarations:
-    """Return where each variable of a kernel is declared."""
+def remove_copies(function: ir.Function) -> dict[int, int]:
+    """Drop the copies of arguments into variables of the same type.
+
+    Returns:
+        The id of the argument that each of these variables is, by the id of the variable.
+    """
+    found: dict[int, int] = {}
+    for copy in function.copies:
+        if (
+            isinstance(copy, ir.Assign)
+            and isinstance(copy.value, ir.ArgumentRead)
+            and copy.variable.type == copy.value.type
+            and any(copy is statement for statement in function.body)
+        ):
+            function.body.remove(copy)
+            found[id(copy.variable)] = id(copy.value.argument)
+    return found
+
+
+def declare(body: list[ir.Statement], uses: Uses, known: Container[int] = ()) -> Declarations:
+    """Return where each variable of a function is declared; those whose ids are in ``known`` have been."""
     paths: dict[int, list[Path]] = {}
     declarations = Declarations()
     counters: set[int] = set()
 
     def use(variable: ir.Variable, path: Path) -> None:
+        if id(variable) in known:
+            return
         found = paths.get(id(variable))
         if found is None:
             found = paths[id(variable)] = []

@@ -146,6 +146,7 @@ class Function:
         has_effect: whether it writes memory, exchanges values between threads, prints or asserts.
         reads_memory: whether its value depends on memory.
         returned: the arguments that it may return as they are.
+        copies: assignments of arguments to the variables that the function changes in their place.
         filename: what ``#line`` directives call its source, None for none.
         comments: comment lines and blank lines of its source by their number.
     """
@@ -159,6 +160,7 @@ class Function:
     has_effect: bool = False
     reads_memory: bool = False
     returned: list[Argument] = field(default_factory=list)
+    copies: list[Statement] = field(default_factory=list)
     filename: str | None = None
     comments: dict[int, str] = field(default_factory=dict)
 
