@@ -15,6 +15,7 @@
 #include "errors.h"
 #include "graph_recording.h"
 #include "kernel_object.h"
+#include "key_facts.h"
 #include "launch_plan.h"
 #include "python_arguments.h"
 #include "python_errors.h"
@@ -26,19 +27,6 @@ namespace nb = nanobind;
 
 namespace helion_msl {
 namespace {
-
-// What of a call decides which specialization it needs. Set once, when the function has been parsed.
-struct KeyFacts {
-  struct Number {
-    nb::object name;
-    nb::object cell;  // invalid for a global
-  };
-
-  std::vector<bool> is_constant;           // by parameter
-  nb::object globals;                      // the function's dictionary
-  std::vector<Number> numbers;             // around the function, which are part of the kernel
-  std::vector<nb::object> identity_types;  // whose values are told apart by their addresses
-};
 
 struct Dispatcher {
   std::vector<PyObject *> names;     // of the parameters, interned
@@ -56,7 +44,9 @@ struct Dispatcher {
   void clear() {
     for (PyObject *name : std::exchange(names, {})) Py_DECREF(name);
     for (PyObject *value : std::exchange(defaults, {})) Py_XDECREF(value);
-    delete key_facts.exchange(nullptr);
+    for (const KeyFacts *facts = key_facts.exchange(nullptr); facts != nullptr;) {
+      delete std::exchange(facts, facts->previous);
+    }
     table.clear();
     free_bound(spare.exchange(nullptr));
   }
@@ -71,6 +61,7 @@ struct Call {
   ArgumentArray<PyObject *> objects;  // borrowed, or held by `owner`
   ArgumentArray<ArgumentValue> values;
   nb::object owner;
+  std::vector<nb::object> kept;  // what the key knows by its address
 };
 
 PyTypeObject *dispatcher_type = nullptr;
@@ -118,70 +109,12 @@ void bind_in_python(PyObject *self, PyObject *const *arguments, std::size_t coun
   call.owner = values;
 }
 
-// A value that becomes part of the kernel. False for one that a key cannot hold.
-bool add_constant(PyObject *object, const KeyFacts &facts, SpecializationKey &key) {
-  if (object == Py_None) {
-    key.add_none();
-    return true;
-  }
-  // A subclass of a number may print, and so mean, something else.
-  if (PyLong_CheckExact(object) || PyFloat_CheckExact(object) || PyBool_Check(object)) {
-    ArgumentValue value;
-    return read_plain_argument(object, 0, value) && key.add_constant(value);
-  }
-  if (PyTuple_CheckExact(object)) {
-    const Py_ssize_t size = PyTuple_Size(object);
-    key.add_tuple(static_cast<std::size_t>(size));
-    for (Py_ssize_t i = 0; i < size && key.is_complete(); ++i) {
-      if (!add_constant(PyTuple_GetItem(object, i), facts, key)) return false;
-    }
-    return true;
-  }
-  for (const nb::object &type : facts.identity_types) {
-    if (type.ptr() != reinterpret_cast<PyObject *>(Py_TYPE(object))) continue;
-    key.add_identity(object);
-    return true;
-  }
-  return false;
-}
-
-// A new reference, or null, possibly with an exception.
-PyObject *global_value(PyObject *globals, PyObject *name) {
-#ifdef Py_GIL_DISABLED
-  PyObject *value = nullptr;
-  PyDict_GetItemRef(globals, name, &value);
-  return value;
-#else
-  return Py_XNewRef(PyDict_GetItemWithError(globals, name));
-#endif
-}
-
-// Values around the function. One that has gone is as good as None: the translation says what is missing.
-bool add_numbers(const KeyFacts &facts, SpecializationKey &key) {
-  static PyObject *const cell_contents = interned("cell_contents");
-  for (const KeyFacts::Number &number : facts.numbers) {
-    PyObject *value = nullptr;
-    if (number.cell.is_valid()) {
-      value = PyObject_GetAttr(number.cell.ptr(), cell_contents);
-      if (value == nullptr) PyErr_Clear();
-    } else {
-      value = global_value(facts.globals.ptr(), number.name.ptr());
-    }
-    const nb::object owner = nb::steal(value);
-    if (value == nullptr) {
-      if (PyErr_Occurred()) throw nb::python_error();
-      key.add_none();
-    } else if (!add_constant(value, facts, key)) {
-      return false;
-    }
-  }
-  return true;
-}
-
 // Reads the arguments and writes the key; false where the call cannot be looked up.
 bool read_key(const Dispatcher &dispatcher, Dimensions threads, Call &call, SpecializationKey &key) {
   const KeyFacts *facts = dispatcher.key_facts.load(std::memory_order_acquire);
   if (facts == nullptr) return false;
+  // First, as an attribute may be computed by Python code, which might change the tensors.
+  if (!add_captured(*facts, key, call.kept)) return false;
   std::span<PyObject *> objects = call.objects.span();
   std::span<ArgumentValue> values = call.values.span();
   for (std::size_t i = 0; i < objects.size(); ++i) {
@@ -196,7 +129,7 @@ bool read_key(const Dispatcher &dispatcher, Dimensions threads, Call &call, Spec
     }
   }
   key.add_dimensions(threads);
-  return add_numbers(*facts, key) && key.is_complete();
+  return key.is_complete();
 }
 
 LaunchSource read_source(nb::handle description, std::size_t parameter_count) {
@@ -404,9 +337,9 @@ int traverse_dispatcher(PyObject *self, visitproc visit, void *arg) {
   Py_VISIT(reinterpret_cast<PyObject *>(Py_TYPE(self)));
   const Dispatcher &dispatcher = value_of<Dispatcher>(self);
   for (PyObject *value : dispatcher.defaults) Py_VISIT(value);
-  if (const KeyFacts *facts = dispatcher.key_facts.load(std::memory_order_relaxed)) {
-    Py_VISIT(facts->globals.ptr());
-    for (const KeyFacts::Number &number : facts->numbers) Py_VISIT(number.cell.ptr());
+  const KeyFacts *facts = dispatcher.key_facts.load(std::memory_order_relaxed);
+  for (; facts != nullptr; facts = facts->previous) {
+    for (const KeyFacts::Captured &captured : facts->captured) Py_VISIT(captured.place.ptr());
   }
   return dispatcher.table.traverse([&](PyObject *object) { return visit(object, arg); },
                                    [](const LaunchPlan &) { return 0; });
@@ -443,31 +376,20 @@ PyObject *describe_parameters(PyObject *self, PyObject *const *arguments, Py_ssi
   });
 }
 
-// _describe_key(is_constant: tuple[bool, ...], globals: dict, numbers: list[tuple[str, cell | None]],
+// _describe_key(is_constant: tuple[bool, ...], captured: list[tuple[cell | dict, str, tuple[str, ...]]],
 //               identity_types: tuple[type, ...])
 PyObject *describe_key(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
   return guard_python([&] {
-    if (count != 4) throw nb::type_error("_describe_key takes is_constant, globals, numbers and identity_types");
+    if (count != 3) throw nb::type_error("_describe_key takes is_constant, captured and identity_types");
     Dispatcher &dispatcher = value_of<Dispatcher>(self);
-    auto facts = std::make_unique<KeyFacts>();
-    for (nb::handle is_constant : nb::tuple(nb::borrow(arguments[0]))) {
-      facts->is_constant.push_back(nb::cast<bool>(is_constant));
-    }
+    auto facts = std::make_unique<KeyFacts>(read_key_facts(arguments[0], arguments[1], arguments[2]));
     if (facts->is_constant.size() != dispatcher.names.size()) {
       throw nb::value_error("is_constant has one entry for each parameter");
     }
-    if (!PyDict_Check(arguments[1])) throw nb::type_error("globals must be a dict");
-    facts->globals = nb::borrow(arguments[1]);
-    for (nb::handle number : nb::list(nb::borrow(arguments[2]))) {
-      const nb::tuple pair(nb::borrow(number));
-      facts->numbers.push_back({nb::borrow(pair[0]), pair[1].is_none() ? nb::object() : nb::borrow(pair[1])});
+    facts->previous = dispatcher.key_facts.load(std::memory_order_acquire);
+    while (!dispatcher.key_facts.compare_exchange_weak(facts->previous, facts.get(), std::memory_order_acq_rel)) {
     }
-    for (nb::handle type : nb::tuple(nb::borrow(arguments[3]))) facts->identity_types.push_back(nb::borrow(type));
-    const KeyFacts *none = nullptr;
-    // A thread that parses the same function at the same time finds the same.
-    if (dispatcher.key_facts.compare_exchange_strong(none, facts.get(), std::memory_order_acq_rel)) {
-      static_cast<void>(facts.release());
-    }
+    static_cast<void>(facts.release());
     return Py_NewRef(Py_None);
   });
 }

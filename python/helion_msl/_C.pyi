@@ -165,8 +165,7 @@ class KernelDispatcher:
     def _describe_key(
         self,
         is_constant: tuple[bool, ...],
-        globals: dict[str, object],
-        numbers: list[tuple[str, CellType | None]],
+        captured: Sequence[tuple[CellType | dict[str, object], str, tuple[str, ...]]],
         identity_types: tuple[type, ...],
     ) -> None: ...
     def _forget(self) -> None: ...

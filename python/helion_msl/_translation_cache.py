@@ -25,13 +25,13 @@ import torch
 from . import _C, language, language_math
 from ._walker.annotations import is_constexpr
 from ._walker.dialect import THREADGROUP_ARRAY_PREFIX
-from ._walker.source import Source, namespace_of, source_of_function
+from ._walker.source import Source, cached_source, local_names, name_chains, namespace_of
 from ._walker.translation import KernelArgument, Translation
 from ._walker.types import BY_NAME
 from .errors import HelionMslError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from ._walker.dialect import Dialect
     from ._walker.types import ScalarType, TensorType
@@ -158,6 +158,10 @@ _LIBRARY = _library()
 _THREAD_VALUES = frozenset(language._THREAD_VALUES)
 
 
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
 def _is_constexpr_parameter(function: types.FunctionType, name: str) -> bool:
     return is_constexpr(function.__annotations__.get(name))
 
@@ -211,7 +215,7 @@ class _Names:
         self._seen[id(function)] = len(self._seen)
         if hasattr(function, "__wrapped__"):
             raise _UnprovableError
-        source = source_of_function(function)
+        source = cached_source(function)
         keyword_defaults = function.__kwdefaults__ or {}
         return (
             function.__module__,
@@ -225,9 +229,11 @@ class _Names:
 
     def read_by(self, definition: ast.FunctionDef, namespace: Mapping[str, object]) -> object:
         """Return what the names in the body of a function stand for."""
-        local = _local_names(definition)
+        local = local_names(definition)
         found: dict[str, object] = {}
-        for chain in _chains(definition.body):
+        if any(isinstance(node, ast.AnnAssign) and _is_text(node.annotation) for node in ast.walk(definition)):
+            raise _UnprovableError  # it has names of its own
+        for chain in name_chains(definition.body):
             text = ".".join(chain)
             if text not in found and chain[0] not in local:
                 found[text] = self._chain(chain, namespace)
@@ -263,39 +269,3 @@ class _Names:
         if isinstance(value, (*_LITERALS, tuple)):
             return self.describe(value)
         return "object", type(value).__module__, type(value).__qualname__
-
-
-def _local_names(definition: ast.FunctionDef) -> set[str]:
-    arguments = definition.args
-    local = {argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
-    for node in ast.walk(definition):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            local.add(node.id)
-    return local
-
-
-def _chains(body: list[ast.stmt]) -> Iterator[tuple[str, ...]]:
-    """Yield the names of a body, each with the attributes that are read of it.
-
-    Raises:
-        _UnprovableError: an annotation is text, which has names of its own.
-    """
-    pending: list[ast.AST] = list(body)
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.Name):
-            yield (node.id,)
-        elif isinstance(node, ast.Attribute):
-            attributes = [node.attr]
-            inner = node.value
-            while isinstance(inner, ast.Attribute):
-                attributes.append(inner.attr)
-                inner = inner.value
-            if isinstance(inner, ast.Name):
-                yield (inner.id, *reversed(attributes))
-            else:
-                pending.append(inner)
-        else:
-            if isinstance(node, ast.AnnAssign) and isinstance(node.annotation, ast.Constant):
-                raise _UnprovableError
-            pending.extend(ast.iter_child_nodes(node))

@@ -7,8 +7,10 @@ their strides are fixed, the types of its numbers, the values of its constants a
 from __future__ import annotations
 
 import ast
+import enum
 import functools
 import os
+import threading
 import warnings
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,17 +18,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 
 from . import _C, _translation_cache
-from ._walker.captured import captured
+from ._walker.captured import captured, functions_among
 from ._walker.dialect import dialect_of
-from ._walker.source import namespace_of, source_of_function
+from ._walker.source import cached_source, namespace_of
 from ._walker.types import BOOL, BY_NAME, FLOAT32, INT32, INT64, ScalarType, TensorType
 from .errors import ArgumentError, PrintWarning, TranslationError
 from .language import DType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from types import CellType
+    from collections.abc import Callable, Iterable, Sequence
 
+    from ._walker.captured import Captured
     from ._walker.dialect import Dialect
     from ._walker.source import Source
     from ._walker.translation import Translation
@@ -38,7 +40,8 @@ _LARGE = 1 << 31
 _INT32_RANGE = range(-(1 << 31), 1 << 31)
 _MISSING = object()
 # Constants of which equal ones are taken for different ones where they are not the same object.
-_IDENTITY_TYPES = (str, FunctionType, DType, torch.dtype)
+_IDENTITY_TYPES = (str, FunctionType, DType, torch.dtype, enum.Enum)
+_FOLLOWING = threading.Lock()
 # What the native side calls them.
 _SOURCE_KINDS = {"tensor": 0, "scalar": 0, "size": 1, "stride": 2}
 
@@ -48,9 +51,8 @@ def metal_jit(function: Callable[..., object]) -> MetalKernel:
 
     Launch it with ``kernel[grid, block_dims](*args)``. Tensors are read and written in place; ``bool``, ``int`` and
     ``float`` arguments travel with the launch; parameters annotated ``ml.constexpr`` become part of the kernel, which
-    is compiled anew for each of their values. Numbers around the function and the functions that it calls are part of
-    it too: changing one compiles anew, except where it is reached through an object (``config.SIZE``) or by a function
-    of another module, which is read once.
+    is compiled anew for each of their values. What the function and those that it calls read from around them is part
+    of it too, by its name or by a path (``config.SIZE``): changing it compiles anew at the next launch.
     """
     return MetalKernel(function)
 
@@ -123,8 +125,9 @@ class MetalKernel(_C.KernelDispatcher):
         self._source: Source | None = None
         self._is_constant: tuple[bool, ...] | None = None
         self._dialect: Dialect = "python"
-        # Numbers around the function that it reads, which are part of the kernel; with the cell of a captured one.
-        self._globals: list[tuple[str, CellType | None]] = []
+        # What is read from around the functions that are part of the kernel, and becomes part of it.
+        self._captured: list[Captured] = []
+        self._followed: dict[FunctionType, None] = {}
 
     def __call__(self, *_: object, **__: object) -> None:
         """Refuse a call without a grid."""
@@ -260,8 +263,9 @@ class MetalKernel(_C.KernelDispatcher):
                 key += (value.dtype, value.dim())
             else:
                 key.append(_describe(name, value))
-        for name, cell in self._globals:
-            key.append(_constant_key(self.fn.__globals__.get(name) if cell is None else cell.cell_contents))
+        pairs = zip(values, self._is_constant or (), strict=True)
+        self._follow(functions_among(value for value, is_constant in pairs if is_constant))
+        key += (_constant_key(each.value()) for each in self._captured)
         found = self._specializations.get(tuple(key))
         if found is None:
             found = _Specialization(self._translate(values, block_dims))
@@ -270,16 +274,28 @@ class MetalKernel(_C.KernelDispatcher):
 
     def _read_source(self) -> None:
         """Parse the function, at its first use: decorating one costs nothing."""
-        source = source_of_function(self.fn)
+        source = cached_source(self.fn)
         namespace = namespace_of(self.fn)
         self._dialect = dialect_of(source.definition, namespace)
-        if self._dialect == "python":
-            # Code that Helion generates never changes its globals.
-            self._globals = captured(self.fn)
         self._source = source
         constants = set(_constant_parameters(source.definition, namespace, self._dialect))
         self._is_constant = tuple(name in constants for name in self._names)
-        self._describe_key(self._is_constant, self.fn.__globals__, self._globals, _IDENTITY_TYPES)
+        if self._dialect == "python":
+            self._follow([self.fn])
+        else:
+            # Code that Helion generates never changes its globals.
+            self._describe_key(self._is_constant, [], _IDENTITY_TYPES)
+
+    def _follow(self, functions: Iterable[FunctionType]) -> None:
+        """Note what functions read that are part of the kernel: its own, and those that are its constants."""
+        new = [function for function in functions if function not in self._followed]
+        if not new:
+            return
+        assert self._is_constant is not None
+        with _FOLLOWING:
+            self._followed.update(dict.fromkeys(new))
+            self._captured = captured(self._followed)
+            self._describe_key(self._is_constant, self._captured, _IDENTITY_TYPES)
 
     def _described_parameters(self, values: Sequence[Any]) -> dict[str, object]:
         """Return for each parameter its type, or the value that becomes part of the kernel."""
@@ -368,7 +384,7 @@ def _tensor_type(name: str, tensor: torch.Tensor) -> TensorType:
 
 def _constant_key(value: object) -> object:
     """Return what tells constants apart: 1, 1.0 and True are equal to Python and different here, -0.0 and 0.0 too."""
-    if type(value) is int or isinstance(value, FunctionType):
+    if type(value) is int or isinstance(value, FunctionType | enum.Enum):
         return value  # a function is kept, since its address in a text could come to mean another one
     if type(value) is tuple:
         return tuple(_constant_key(item) for item in value)
@@ -376,7 +392,7 @@ def _constant_key(value: object) -> object:
 
 
 def _constant(name: str, value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float | str | FunctionType | DType | torch.dtype):
+    if value is None or isinstance(value, bool | int | float | str | FunctionType | DType | torch.dtype | enum.Enum):
         return value
     if isinstance(value, tuple):
         return tuple(_constant(name, item) for item in value)

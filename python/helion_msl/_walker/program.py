@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import TranslationError
 from . import infer, ir
-from .source import Source, namespace_of, source_of_function
+from .source import cached_source, namespace_of
 from .survey import survey
 
 if TYPE_CHECKING:
@@ -26,11 +25,6 @@ class _Active:
     name: str
     filename: str | None
     line: int
-
-
-@functools.lru_cache(maxsize=256)
-def _source(function: Callable[..., object]) -> Source:
-    return source_of_function(function)
 
 
 class Program:
@@ -75,7 +69,7 @@ class Program:
     def _parse(
         self, caller: ParserBase, function: Callable[..., object], parameters: Mapping[str, object]
     ) -> ir.Function:
-        source, namespace = _source(function), namespace_of(function)
+        source, namespace = cached_source(function), namespace_of(function)
         variables = infer.Variables(survey(source.definition), caller.variables.keeps_literals_weak)
 
         def one_pass() -> ir.Function:

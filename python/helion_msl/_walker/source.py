@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import linecache
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import TranslationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import CodeType
 
 
@@ -148,6 +149,48 @@ def source_of_function(function: Callable[..., object]) -> Source:
             line=code.co_firstlineno,
         ) from None
     return source_of_text("".join(lines), inspect.getsourcefile(function), max(first_line, 1))
+
+
+def cached_source(function: Callable[..., object]) -> Source:
+    """Do what :func:`source_of_function` does, once for each function."""
+    found = _SOURCES.get(function)
+    if found is None:
+        found = _SOURCES[function] = source_of_function(function)
+    return found
+
+
+_SOURCES: weakref.WeakKeyDictionary[Callable[..., object], Source] = weakref.WeakKeyDictionary()
+
+
+def local_names(definition: ast.FunctionDef) -> set[str]:
+    """Return the parameters of a function and the names that it assigns."""
+    arguments = definition.args
+    local = {argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
+    for node in ast.walk(definition):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            local.add(node.id)
+    return local
+
+
+def name_chains(body: list[ast.stmt]) -> Iterator[tuple[str, ...]]:
+    """Yield the names that statements read, each with the attributes that are read of it: ``a.b.c`` as three names."""
+    pending: list[ast.AST] = list(body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Name):
+            yield (node.id,)
+        elif isinstance(node, ast.Attribute):
+            attributes = [node.attr]
+            inner = node.value
+            while isinstance(inner, ast.Attribute):
+                attributes.append(inner.attr)
+                inner = inner.value
+            if isinstance(inner, ast.Name):
+                yield (inner.id, *reversed(attributes))
+            else:
+                pending.append(inner)
+        else:
+            pending.extend(ast.iter_child_nodes(node))
 
 
 def namespace_of(function: Callable[..., object]) -> dict[str, object]:
