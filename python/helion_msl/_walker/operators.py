@@ -7,6 +7,7 @@ written by a generator for C++.
 from __future__ import annotations
 
 import ast
+import math
 import operator
 from typing import TYPE_CHECKING, Any
 
@@ -198,7 +199,8 @@ def _power(left: ir.Expression, right: ir.Expression) -> ir.Expression:
             "the type of an integer power depends on the exponent's sign, which is not known here",
             "write float(x) ** n, or x ** abs(n) for an integer result",
         )
-    return ir.Call("helion_msl::power", (fold.convert(left, scalar), fold.convert(right, INT32)), scalar)
+    count = promote(scalar_type(right), scalar_type(right))
+    return ir.Call("helion_msl::power", (fold.convert(left, scalar), fold.convert(right, count)), scalar)
 
 
 def _is_below(node: ir.Expression, limit: int) -> bool:
@@ -284,11 +286,17 @@ COMPARISONS: Mapping[type[ast.cmpop], tuple[str, Callable[[Any, Any], bool]]] = 
 }
 
 
+COMPARISONS_BY_TEXT = dict(COMPARISONS.values())
+
+
 def compare(kind: type[ast.cmpop], left: ir.Expression, right: ir.Expression) -> ir.Expression:
     """Return a comparison by value, whatever the signs and widths of the operands."""
     text, function = COMPARISONS[kind]
     if isinstance(left, ir.Constant) and isinstance(right, ir.Constant):
-        return ir.Constant(function(left.value, right.value), BOOL)
+        return ir.Constant(function(fold.value_of(left), fold.value_of(right)), BOOL)
+    exact = _compared_with_literal(text, left, right)
+    if exact is not None:
+        return exact
     decided = _decided_by_bounds(text, left, right)
     if decided is not None:
         return ir.Constant(decided, BOOL)
@@ -299,6 +307,33 @@ def compare(kind: type[ast.cmpop], left: ir.Expression, right: ir.Expression) ->
     if scalar is None:
         return _compare_long_with_ulong(text, left, right)
     return ir.Binary(text, fold.convert(left, scalar), fold.convert(right, scalar), BOOL)
+
+
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+
+
+def _compared_with_literal(text: str, left: ir.Expression, right: ir.Expression) -> ir.Expression | None:
+    """Return the comparison of an integer with a float that is known; None where float32 compares them right.
+
+    From 2**24 on a float32 has no room for each integer.
+    """
+    if isinstance(left, ir.Constant):
+        return _compared_with_literal(_MIRRORED[text], right, left)
+    scalar = scalar_type(left)
+    if not isinstance(right, ir.Constant) or not isinstance(right.value, float) or not scalar.is_integer:
+        return None
+    value = fold.value_of(right)
+    if scalar.bits < 32 or (abs(value) < 1 << 24 and fold.is_exact(value, FLOAT32)):
+        return None
+    is_fraction = value != value or not float(value).is_integer()
+    is_between = value == value and scalar.minimum <= value <= scalar.maximum
+    if not is_between or (is_fraction and text in ("==", "!=")):
+        # Any integer of the type decides it as every other one does.
+        decided = ir.Constant(COMPARISONS_BY_TEXT[text](0, value), BOOL)
+        return ir.Sequence(left, decided, BOOL) if ir.is_ordered(left) else decided
+    # i < 1.5 is i < 2, and i <= 1.5 is i <= 1.
+    bound = math.ceil(value) if text in ("<", ">=") else math.floor(value)
+    return ir.Binary(text, left, fold.convert(fold.integer(bound), scalar), BOOL)
 
 
 def _decided_by_bounds(text: str, left: ir.Expression, right: ir.Expression) -> bool | None:

@@ -98,8 +98,8 @@ inline float floor_remainder(float a, float b) {
   return (rest < 0.0f) != (b < 0.0f) ? rest + b : rest;
 }""",
     "power": """
-template <typename T>
-inline T power(T base, int exponent) {
+template <typename T, typename N>
+inline T power(T base, N exponent) {
   T result = T(1);
   while (exponent > 0) {
     if ((exponent & 1) != 0) {

@@ -88,7 +88,11 @@ def lifted(parser: ExpressionParser, node: ast.AST, operands: Sequence[ir.Expres
             temporary = ir.Variable("vector", operand.type, parser.source.line(node), is_temporary=True)
             before.append(ir.AssignExpression(temporary, operand, operand.type))
             stand_ins[key] = ir.Read(temporary, operand.type)
-    if is_whole:
+    before += [operand for key, operand in stand_ins.items() if key not in uses and ir.is_ordered(operand)]
+    if not uses:  # the same for every component, as in v == 1e20 of integers
+        kind = VectorType(operators.scalar_type(built), size)
+        result: ir.Expression = ir.Call(kind.msl, (fold.convert(built, kind.element),), kind)
+    elif is_whole:
         result = _on_vectors(built, stand_ins, size)
     else:
         parts = tuple(_on_component(built, stand_ins, place) for place in range(size))
