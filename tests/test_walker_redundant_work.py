@@ -9,7 +9,9 @@ import random
 import pytest
 import torch
 
+from helion_msl import _C
 from helion_msl import language as ml
+from helion_msl._walker import prelude
 from helion_msl.walker import SCALAR_TYPES, TensorType, translate
 from walker_comparison import INTS, check
 
@@ -203,7 +205,9 @@ def test_a_temporary_is_made_only_for_what_an_earlier_target_changes() -> None:
 
 
 PROLOGUE = """
+from helion_msl import _C
 from helion_msl import language as ml
+from helion_msl._walker import prelude
 
 
 def bumped(x, index, value):
@@ -271,3 +275,71 @@ def test_tuples_of_everything_are_assigned_as_python_does(seed, tmp_path) -> Non
     namespace: dict[str, object] = {}
     exec(compile(path.read_text(), str(path), "exec"), namespace)
     check(namespace["kernel"], torch.tensor([3, 1, 4, 1], dtype=torch.int32), torch.zeros(26, dtype=torch.int32))
+
+
+# ---- Helper functions ----------------------------------------------------------------------------------------------
+
+
+def helpers_of(function, **types) -> list[str]:
+    """Return the lines of the helpers that a text carries."""
+    lines = translate(function, types, line_directives=False).msl.splitlines()
+    return lines[lines.index("namespace helion_msl {") + 1 : lines.index("}  // namespace helion_msl")]
+
+
+def largest_of_a_simdgroup(x, out):
+    out[0] = ml.simd_max(x[ml.tid[0]])
+
+
+def remainders(x, y, out):
+    out[0] = x[0] % y[0]
+
+
+def test_helpers_are_those_of_the_types_they_are_called_with() -> None:
+    floats, longs = TensorType(FLOAT, 1), TensorType(SCALAR_TYPES["int64"], 1)
+    assert helpers_of(largest_of_a_simdgroup, x=floats, out=floats) == [
+        "inline float simd_max(float value) {",
+        "  return metal::simd_any(value != value) ? NAN : metal::simd_max(value);",
+        "}",
+    ]
+    assert helpers_of(largest_of_a_simdgroup, x=VECTOR, out=VECTOR) == [
+        "inline int simd_max(int value) {",
+        "  return metal::simd_max(value);",
+        "}",
+    ]
+    of_longs = "\n".join(helpers_of(largest_of_a_simdgroup, x=longs, out=longs))
+    for needed in ("wide(long x)", "simd_shuffle_xor(long x", "T maximum(", "T segment_max(", "T simd_max("):
+        assert needed in of_longs
+    for needless in ("ulong", "float", "T simd_shuffle_xor("):
+        assert needless not in of_longs
+    assert [line for line in helpers_of(remainders, x=floats, y=floats, out=floats) if line.startswith("inline")] == [
+        "inline float floor_remainder(float a, float b) {"
+    ]
+    assert [line for line in helpers_of(remainders, x=VECTOR, y=VECTOR, out=VECTOR) if line.startswith("inline")] == [
+        "inline T remainder(T a, T b) {",
+        "inline T floor_remainder(T a, T b) {",
+    ]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.int32, torch.int64])
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_the_extreme_of_a_threadgroup_is_one_of_its_values(name, dtype) -> None:
+    kind = {torch.float16: "half", torch.bfloat16: "bfloat", torch.int64: "long", torch.int32: "int"}.get(
+        dtype, "float"
+    )
+    helpers = prelude.text({f"helion_msl::threadgroup_{name}": {kind}})
+    text = f"""#include <metal_stdlib>
+    {helpers}
+    kernel void reduce(device {kind}* x [[buffer(0)]], uint tid [[thread_position_in_threadgroup]]) {{
+      threadgroup {kind} parts[2];
+      x[tid] = helion_msl::threadgroup_{name}(parts, x[tid], tid, 64);
+    }}"""
+    extreme = torch.finfo(dtype) if dtype.is_floating_point else torch.iinfo(dtype)
+    limit = {"max": extreme.min, "min": extreme.max}[name]
+    if dtype.is_floating_point:
+        limit = {"max": -torch.inf, "min": torch.inf}[name]
+    x = torch.full((64,), limit, dtype=dtype)
+    _C.launch(text, [x], (1,), (64,))
+    assert x.tolist() == [limit] * 64
+    x = torch.arange(64).to(dtype)
+    _C.launch(text, [x], (1,), (64,))
+    assert x.tolist() == [getattr(torch.arange(64), name)().item()] * 64

@@ -16,6 +16,7 @@ from helion_msl import DivergenceWarning, HelionMslError, metal_jit, reference
 from helion_msl import compile as compile_msl
 from helion_msl import language as ml
 from helion_msl._walker import prelude
+from helion_msl.walker import SCALAR_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 
 _HELPER = re.compile(r"\bhelion_msl::\w+")
+_TYPES = [scalar.msl for scalar in SCALAR_TYPES.values()]
 _END_OF_HELPERS = "}  // namespace helion_msl"
 _SWIZZLE = re.compile(r"\.(?:[xyzw]{2,4}|[rgba]{2,4})\b")
 _WAITS = re.compile(r"\b(?:simd_|threadgroup_barrier)")
@@ -116,7 +118,7 @@ def _prepare(kernel: Kernel) -> _Prepared | Failure:
 def combined(texts: Sequence[str]) -> str:
     """Return one source with several kernels, each in a namespace of its own; they share the helper functions."""
     includes = dict.fromkeys(line for text in texts for line in text.splitlines() if line.startswith("#include"))
-    helpers = prelude.text(name for text in texts for name in _HELPER.findall(text))
+    helpers = prelude.text({name: _TYPES for text in texts for name in _HELPER.findall(text)})
     parts = [*includes, helpers, _ASSERT]
     for number, text in enumerate(texts):
         body = text.rpartition(_END_OF_HELPERS)[2].rpartition("#endif")[2]

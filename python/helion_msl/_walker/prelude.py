@@ -1,6 +1,7 @@
 """MSL helper functions that printed kernels call; a kernel carries those it uses, and what they use.
 
-Operands of a helper have the same type, and floating-point helpers take float: the parser converts.
+Operands of a helper have the same type, and floating-point helpers take float: the parser converts. Where a helper has
+overloads (:class:`.prelude_overloads.Overloads`), a kernel carries those for the types that it calls it with.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING
 from .matmul_simdgroup import SNIPPETS as _MATMUL
 from .prelude_atomics import SNIPPETS as _ATOMICS
 from .prelude_matrices import SNIPPETS as _MATRICES
+from .prelude_overloads import Overloads
 from .prelude_reductions import SNIPPETS as _REDUCTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Mapping
 
 NAMESPACE = "helion_msl::"
 ASSERT = "HELION_MSL_ASSERT"
@@ -45,7 +47,7 @@ _MACROS = {
 #endif""",
 }
 
-_ARITHMETIC = {
+_ARITHMETIC: dict[str, str | Overloads] = {
     "divide": """
 // C++'s integer division. Zero divisors give 0: lanes that are masked off divide by what they did not load. The
 // lowest number divided by -1 overflows to itself; both trap on some processors.
@@ -61,13 +63,16 @@ template <typename T>
 inline T remainder(T a, T b) {
   return b == T(0) || (b < T(0) && b + T(1) == T(0)) ? T(0) : a % b;
 }""",
-    "floor_divide": """
-// Python's `//`.
+    "floor_divide": Overloads(
+        "// Python's `//`.",
+        """
 template <typename T>
 inline T floor_divide(T a, T b) {
   T quotient = divide(a, b);
   return remainder(a, b) != T(0) && (a < T(0)) != (b < T(0)) ? quotient - T(1) : quotient;
-}
+}""",
+        {
+            "float": """
 inline float floor_divide(float a, float b) {
   if (b == 0.0f) {
     return a / b;
@@ -82,21 +87,28 @@ inline float floor_divide(float a, float b) {
   }
   float whole = metal::floor(quotient);
   return quotient - whole > 0.5f ? whole + 1.0f : whole;
-}""",
-    "floor_remainder": """
-// Python's `%`: the sign is the divisor's.
+}"""
+        },
+    ),
+    "floor_remainder": Overloads(
+        "// Python's `%`: the sign is the divisor's.",
+        """
 template <typename T>
 inline T floor_remainder(T a, T b) {
   T rest = remainder(a, b);
   return rest != T(0) && (rest < T(0)) != (b < T(0)) ? rest + b : rest;
-}
+}""",
+        {
+            "float": """
 inline float floor_remainder(float a, float b) {
   float rest = metal::fmod(a, b);
   if (rest == 0.0f) {
     return metal::copysign(rest, b);
   }
   return (rest < 0.0f) != (b < 0.0f) ? rest + b : rest;
-}""",
+}"""
+        },
+    ),
     "power": """
 template <typename T, typename N>
 inline T power(T base, N exponent) {
@@ -267,37 +279,61 @@ inline float erf(float x) {
 }
 
 # In the order in which they are printed: what is used stands before what uses it.
-_SNIPPETS = {**_ARITHMETIC, **_FUNCTIONS, **_REDUCTIONS, **_MATMUL, **_MATRICES, **_ATOMICS}
+_SNIPPETS: dict[str, str | Overloads] = {
+    **_ARITHMETIC,
+    **_FUNCTIONS,
+    **_REDUCTIONS,
+    **_MATMUL,
+    **_MATRICES,
+    **_ATOMICS,
+}
 _REQUIRED_BY_NAME = {"central_erf": "erfc", "scaled_erfc": "erfc"}
 
 
-@cache
-def _needs(name: str) -> frozenset[str]:
-    code = re.sub("//.*", "", _SNIPPETS[name])
-    words = set(re.findall(r"(?<!metal::)\b(\w+)(?=[(<])", code))
-    found = {known for known in _SNIPPETS if known in words and known != name}
-    found |= {snippet for word, snippet in _REQUIRED_BY_NAME.items() if word in words and snippet != name}
-    return frozenset(found)
+def text(used: Mapping[str, Collection[str]]) -> str:
+    """Return helpers and all that they need, in a namespace; empty for none.
 
-
-def text(used: Iterable[str]) -> str:
-    """Return the helpers with these qualified names and all that they need, in a namespace; empty for none."""
-    names = set(used)
-    wanted: set[str] = set()
-    pending = [name.removeprefix(NAMESPACE) for name in names if name.startswith(NAMESPACE)]
-    while pending:
-        name = pending.pop()
-        if name not in wanted:
-            wanted.add(name)
-            pending += _needs(name)
-    macros = [_MACROS[name].strip() for name in _MACROS if name in names]
+    Args:
+        used: by the qualified name of a helper, the types that it is called with, as MSL calls them.
+    """
+    macros = [_MACROS[name].strip() for name in _MACROS if name in used]
+    wanted = _wanted({name.removeprefix(NAMESPACE): used[name] for name in used if name.startswith(NAMESPACE)})
     if not wanted:
         return "\n".join(macros)
-    snippets = [_SNIPPETS[name].strip() for name in _SNIPPETS if name in wanted]
+    snippets = [_definition(name, wanted[name]).strip() for name in _SNIPPETS if name in wanted]
     return "\n".join([*macros, "namespace helion_msl {", *snippets, "}  // namespace helion_msl"])
 
 
-def includes(used: Iterable[str]) -> list[str]:
+def _wanted(used: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+    """Return the types for which each helper is needed, directly or by another one."""
+    wanted: dict[str, set[str]] = {}
+    # A helper may be called with nothing that has a scalar type.
+    pending = [(name, kind) for name, kinds in used.items() for kind in kinds or ("",)]
+    while pending:
+        name, kind = pending.pop()
+        kinds = wanted.setdefault(name, set())
+        if kind not in kinds:
+            kinds.add(kind)
+            pending += [(needed, kind) for needed in _needs(_definition(name, (kind,)))]
+    return wanted
+
+
+def _definition(name: str, kinds: Collection[str]) -> str:
+    snippet = _SNIPPETS[name]
+    return snippet if isinstance(snippet, str) else snippet.text(kinds)
+
+
+@cache
+def _needs(definition: str) -> frozenset[str]:
+    """Return the helpers that a definition calls."""
+    code = re.sub("//.*", "", definition)
+    defined = set(re.findall(r"^inline [\w ]+ (\w+)\(", code, re.MULTILINE))
+    words = set(re.findall(r"(?<!metal::)\b(\w+)(?=[(<])", code)) - defined
+    words |= {snippet for word, snippet in _REQUIRED_BY_NAME.items() if word in words}
+    return frozenset(words.intersection(_SNIPPETS))
+
+
+def includes(used: Collection[str]) -> list[str]:
     """Return the `#include` lines for the functions of PyTorch's headers among these names."""
     special = any(name.startswith("c10::") for name in used)
     return ["#include <c10/metal/utils.h>", "#include <c10/metal/special_math.h>"] if special else []

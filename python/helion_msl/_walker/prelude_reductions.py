@@ -10,92 +10,93 @@ All threads of the groups must reach the call. NaN wins in maximum and minimum; 
 
 from __future__ import annotations
 
+from .prelude_overloads import Overloads
+
+
+def _of_halves(name: str, lane: str) -> dict[str, str]:
+    """Return a shuffle of 64-bit integers; ``lane`` names its second parameter."""
+    return {
+        kind: f"""
+inline {kind} {name}({kind} x, uint {lane}) {{
+  return as_type<{kind}>(uint2(metal::{name}(wide(x).x, ushort({lane})), metal::{name}(wide(x).y, ushort({lane}))));
+}}"""
+        for kind in ("long", "ulong")
+    }
+
+
 _SHUFFLES = {
-    "wide": """
-// Metal has no 64-bit simdgroup operations: the halves travel separately.
-inline uint2 wide(long x) {
-  return as_type<uint2>(x);
-}
-inline uint2 wide(ulong x) {
-  return as_type<uint2>(x);
-}""",
-    "simd_shuffle_xor": """
+    "wide": Overloads(
+        "// Metal has no 64-bit simdgroup operations: the halves travel separately.",
+        "",
+        {kind: f"inline uint2 wide({kind} x) {{\n  return as_type<uint2>(x);\n}}" for kind in ("long", "ulong")},
+    ),
+    "simd_shuffle_xor": Overloads(
+        "",
+        """
 template <typename T>
 inline T simd_shuffle_xor(T x, uint mask) {
   return metal::simd_shuffle_xor(x, ushort(mask));
-}
-inline long simd_shuffle_xor(long x, uint mask) {
-  ushort lanes = ushort(mask);
-  return as_type<long>(uint2(metal::simd_shuffle_xor(wide(x).x, lanes), metal::simd_shuffle_xor(wide(x).y, lanes)));
-}
-inline ulong simd_shuffle_xor(ulong x, uint mask) {
-  ushort lanes = ushort(mask);
-  return as_type<ulong>(uint2(metal::simd_shuffle_xor(wide(x).x, lanes), metal::simd_shuffle_xor(wide(x).y, lanes)));
 }""",
+        _of_halves("simd_shuffle_xor", "mask"),
+    ),
+    **{
+        name: Overloads("", "", _of_halves(name, "lane"))
+        for name in ("simd_shuffle", "simd_shuffle_up", "simd_shuffle_down", "simd_broadcast")
+    },
 }
-for _name in ("simd_shuffle", "simd_shuffle_up", "simd_shuffle_down", "simd_broadcast"):
-    _SHUFFLES[_name] = "\n".join(
-        f"""
-inline {kind} {_name}({kind} x, uint lane) {{
-  return as_type<{kind}>(uint2(metal::{_name}(wide(x).x, ushort(lane)), metal::{_name}(wide(x).y, ushort(lane))));
-}}""".strip()
-        for kind in ("long", "ulong")
-    )
 
 _OPERATIONS = {
     # name: (combination of `value` and `other`, identity)
     "sum": ("value + other", "T(0)"),
     "product": ("value * other", "T(1)"),
-    "max": ("maximum(value, other)", "lowest<T>()"),
-    "min": ("minimum(value, other)", "highest<T>()"),
-}
-
-_IDENTITIES = {
-    "lowest": """
-template <typename T>
-inline T lowest() {
-  return metal::numeric_limits<T>::lowest();
-}
-template <>
-inline float lowest<float>() {
-  return -INFINITY;
-}""",
-    "highest": """
-template <typename T>
-inline T highest() {
-  return metal::numeric_limits<T>::max();
-}
-template <>
-inline float highest<float>() {
-  return INFINITY;
-}""",
+    "max": ("maximum(value, other)", "lowest(value)"),
+    "min": ("minimum(value, other)", "highest(value)"),
 }
 
 
-def _native(name: str) -> str:
-    """Return the overloads that Metal has an instruction for; its maximum and minimum of floats ignore NaN."""
-    result = f"metal::simd_{name}(value)"
-    nan_wins = f"metal::simd_any(value != value) ? NAN : {result}" if name in ("max", "min") else result
-    return "\n".join(
+def _limit(name: str, of_integers: str, of_floats: str) -> Overloads:
+    """Return a function of a number that yields the lowest or the highest one of its type."""
+    return Overloads(
+        "",
         f"""
-inline {kind} simd_{name}({kind} value) {{
-  return {nan_wins if kind == "float" else result};
-}}""".strip()
-        for kind in ("float", "int", "uint")
+template <typename T>
+inline T {name}(T) {{
+  return metal::numeric_limits<T>::{of_integers}();
+}}""",
+        {
+            kind: f"inline {kind} {name}({kind}) {{\n  return {value};\n}}"
+            for kind, value in (
+                ("float", of_floats),
+                ("half", f"half({of_floats})"),
+                ("bfloat", f"bfloat({of_floats})"),
+            )
+        },
     )
 
 
-def _of_quadgroup(name: str) -> str:
+_IDENTITIES = {"lowest": _limit("lowest", "lowest", "-INFINITY"), "highest": _limit("highest", "max", "INFINITY")}
+
+
+def _native(name: str) -> dict[str, str]:
+    """Return the overloads that Metal has an instruction for; its maximum and minimum of floats ignore NaN."""
+    result = f"metal::simd_{name}(value)"
+    nan_wins = f"metal::simd_any(value != value) ? NAN : {result}" if name in ("max", "min") else result
+    bodies = {"float": nan_wins, "int": result, "uint": result}
+    return {kind: f"inline {kind} simd_{name}({kind} value) {{\n  return {body};\n}}" for kind, body in bodies.items()}
+
+
+def _of_quadgroup(name: str) -> Overloads:
     """Return the maximum or minimum of a quadgroup; Metal's of floats ignores NaN."""
     result = f"metal::quad_{name}(value)"
     nan_wins = f"metal::quad_any(value != value) ? NAN : {result}"
     bodies = {"float": nan_wins, "half": nan_wins.replace("NAN", "half(NAN)"), "int": result, "uint": result}
-    overloads = [f"inline {kind} quad_{name}({kind} value) {{\n  return {body};\n}}" for kind, body in bodies.items()]
-    return "\n".join(overloads)
+    return Overloads(
+        "", "", {k: f"inline {k} quad_{name}({k} value) {{\n  return {body};\n}}" for k, body in bodies.items()}
+    )
 
 
-def _reductions() -> dict[str, str]:
-    snippets = {}
+def _reductions() -> dict[str, str | Overloads]:
+    snippets: dict[str, str | Overloads] = {}
     for name, (combination, identity) in _OPERATIONS.items():
         snippets[f"segment_{name}"] = f"""
 // Over groups of `span` lanes, a power of two up to 32.
@@ -107,12 +108,15 @@ inline T segment_{name}(T value, uint span) {{
   }}
   return value;
 }}"""
-        snippets[f"simd_{name}"] = f"""
+        snippets[f"simd_{name}"] = Overloads(
+            "",
+            f"""
 template <typename T>
 inline T simd_{name}(T value) {{
   return segment_{name}(value, 32);
-}}
-{_native(name)}"""
+}}""",
+            _native(name),
+        )
         snippets[f"threadgroup_{name}"] = f"""
 // Over groups of `span` threads, a multiple of 32 up to 1024; `parts` holds span / 32 values for this group, `index`
 // counts the threads of the group.
@@ -131,8 +135,8 @@ inline T threadgroup_{name}(threadgroup T* parts, T value, uint index, uint span
 
 _EXTREMES = {
     # name: whether `value` with `index` beats `other` with `other_index`
-    "argmax": (">", "lowest<T>()"),
-    "argmin": ("<", "highest<T>()"),
+    "argmax": (">", "lowest(value)"),
+    "argmin": ("<", "highest(value)"),
 }
 
 

@@ -91,7 +91,7 @@ class Shared:
 
     Attributes:
         names: the names at program scope.
-        helpers: functions of the prelude that are called.
+        helpers: functions of the prelude that are called, with the scalar types that each is called with.
         functions: the name of each function, by its id.
         structs: the name of each tuple that a function returns, by its type.
         positions: the positions that each function needs from its caller, by its id.
@@ -99,10 +99,14 @@ class Shared:
 
     def __init__(self, names: Names) -> None:
         self.names = names
-        self.helpers: set[str] = set()
+        self.helpers: dict[str, set[str]] = {}
         self.functions: dict[int, str] = {}
         self.structs: dict[TupleType, str] = {}
         self.positions: dict[int, list[ir.PositionKind]] = {}
+
+    def use(self, helper: str, *kinds: Type) -> None:
+        """Note that the text calls a helper with these types."""
+        self.helpers.setdefault(helper, set()).update(kind.msl for kind in kinds if isinstance(kind, ScalarType))
 
     def type_name(self, kind: Type) -> str:
         """Return a type in MSL, in front of a name."""
@@ -111,7 +115,7 @@ class Shared:
         if isinstance(kind, PointerType):
             return f"{kind.space} {kind.dtype.msl}*"
         if isinstance(kind, AccumulatorType):
-            self.helpers.add(matmul_simdgroup.NAME)
+            self.use(matmul_simdgroup.NAME)
             return matmul_simdgroup.type_text(kind)
         return self._struct_name(kind) if isinstance(kind, TupleType) else "void"
 
@@ -271,7 +275,9 @@ class ExpressionPrinter:
 
     def _text_Call(self, node: ir.Call) -> tuple[str, int]:
         if node.function.startswith(prelude.NAMESPACE) or node.function.startswith("c10::"):
-            self.shared.helpers.add(node.function)
+            operands = [part.type for part in node.arguments if not isinstance(part.type, PointerType)]
+            # Behind the value that a helper combines there are only indices of the type it returns, and counts.
+            self.shared.use(node.function, node.type, *operands[:1])
         if node.function.endswith(")"):
             return node.function, ATOM
         return f"{node.function}({self.commas(node.arguments)})", ATOM
@@ -281,7 +287,7 @@ class ExpressionPrinter:
         if node.function == "zero":
             return f"{self.shared.type_name(node.accumulator)}()", ATOM  # type: ignore[arg-type]
         function = matmul_simdgroup.FUNCTIONS[node.function]
-        self.shared.helpers.add(function)
+        self.shared.use(function)
         return (
             f"{function}({self.commas(node.arguments)}, {self._position_name('simdgroup_index_in_threadgroup')})",
             ATOM,

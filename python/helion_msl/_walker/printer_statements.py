@@ -224,12 +224,12 @@ class StatementPrinter(ExpressionPrinter):
         self.line(f"return {self._initializer(node.value)};", node.line)
 
     def _print_Assert(self, node: ir.Assert) -> None:
-        self.shared.helpers.add(prelude.ASSERT)
+        self.shared.use(prelude.ASSERT)
         test = self._macro_argument(node.test)
         self.line(f"{prelude.ASSERT}({', '.join([test, *self._message(node.message)])});", node.line)
 
     def _print_Print(self, node: ir.Print) -> None:
-        self.shared.helpers.add(prelude.PRINT)
+        self.shared.use(prelude.PRINT)
         self.line(f"{prelude.PRINT}({', '.join(self._message(node.message))});", node.line)
 
     def _message(self, message: ir.Message) -> list[str]:
