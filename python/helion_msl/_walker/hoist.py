@@ -7,15 +7,24 @@ loop reads the offset of an earlier one that always comes before it, as long as 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from . import ir
 from .types import ScalarType
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Iterator
 
-_Offsets: TypeAlias = "dict[Hashable, ir.Assign]"  # by what is computed
+
+class _Offset(NamedTuple):
+    """A variable that holds an offset, and the ids of those that it was computed from."""
+
+    assignment: ir.Assign
+    read: frozenset[int]
+
+
+_Offsets: TypeAlias = dict[Hashable, _Offset]  # by what is computed
 
 _SUFFIX = "_offset"
 _LOOPS = (ir.For, ir.While)
@@ -25,79 +34,76 @@ _LEAVES = (ir.Constant, ir.ArgumentRead, ir.Position)
 def hoist_offsets(body: list[ir.Statement]) -> None:
     """Move what each loop of a function, and the loops inside it, leaves unchanged of its offsets."""
     if any(isinstance(statement, _LOOPS) for statement in ir.walk_statements(body)):
-        _Hoister(body).block(body, {})
+        _Hoister().block(body, {})
 
 
 class _Hoister:
     """Moves the offsets of one function."""
 
-    def __init__(self, body: list[ir.Statement]) -> None:
+    def __init__(self) -> None:
+        # By the id of a statement: what its own expressions are made of, and the ids of the variables that it assigns.
+        self._parts: dict[int, list[ir.Expression]] = {}
         self._changes: dict[int, set[int]] = {}
-        _note_changes(body, self._changes)
 
     def block(self, body: list[ir.Statement], known: _Offsets) -> None:
         """Move the offsets of the loops of a block, where those in ``known`` have been computed."""
         index = 0
         while index < len(body):
             statement = body[index]
-            changed = self._changes[id(statement)]
-            if changed:
-                known = {key: offset for key, offset in known.items() if not _reads(offset.value, changed)}
+            if known:
+                changed = self._changed(statement)
+                if changed and any(not offset.read.isdisjoint(changed) for offset in known.values()):
+                    known = {key: offset for key, offset in known.items() if offset.read.isdisjoint(changed)}
             if isinstance(statement, _LOOPS):
-                moved = _of_loop(statement, changed, known)
+                moved = self._of_loop(statement, known)
                 body[index:index] = moved
                 index += len(moved)
             for block in ir.blocks(statement):
                 self.block(block, dict(known))
             index += 1
 
+    def _of_loop(self, loop: ir.For | ir.While, known: _Offsets) -> list[ir.Assign]:
+        """Return the assignments that go in front of a loop, and let its elements use them and the known ones."""
+        count, changed = len(known), self._changed(loop)
+        for element in self._elements(loop):
+            _move(element, changed, known)
+        return [offset.assignment for offset in list(known.values())[count:]]
 
-def _note_changes(body: list[ir.Statement], changes: dict[int, set[int]]) -> set[int]:
-    """Note for each statement, by its id, the ids of the variables that it assigns; return those of the block."""
-    in_block: set[int] = set()
-    for statement in body:
-        changed = {
-            id(part.variable)
-            for expression in ir.expressions(statement)
-            for part in ir.walk(expression)
-            if isinstance(part, ir.AssignExpression)
-        }
-        if isinstance(statement, ir.Assign | ir.StoreComponents):
-            changed.add(id(statement.variable))
-        elif isinstance(statement, ir.For):
-            changed.add(id(statement.counter))
-        for block in ir.blocks(statement):
-            changed |= _note_changes(block, changes)
-        changes[id(statement)] = changed
-        in_block |= changed
-    return in_block
+    def _elements(self, loop: ir.For | ir.While) -> Iterator[ir.Element]:
+        """Yield the elements of tensors that a loop reads and writes."""
+        parts = list(self._parts_of(loop)) if isinstance(loop, ir.While) else []
+        for statement in ir.walk_statements(loop.body):
+            if isinstance(statement, ir.Store) and isinstance(statement.element.base, ir.TensorReference):
+                yield statement.element
+            parts += self._parts_of(statement)
+        for part in parts:
+            if isinstance(part, ir.Load | ir.AddressOf | ir.VectorStore) and isinstance(
+                part.element.base, ir.TensorReference
+            ):
+                yield part.element
 
+    def _parts_of(self, statement: ir.Statement) -> list[ir.Expression]:
+        found = self._parts.get(id(statement))
+        if found is None:
+            found = [part for expression in ir.expressions(statement) for part in ir.walk(expression)]
+            self._parts[id(statement)] = found
+        return found
 
-def _reads(node: ir.Expression, variables: set[int]) -> bool:
-    return any(isinstance(part, ir.Read) and id(part.variable) in variables for part in ir.walk(node))
-
-
-def _of_loop(loop: ir.For | ir.While, changed: set[int], known: _Offsets) -> list[ir.Assign]:
-    """Return the assignments that go in front of a loop, and let its elements use them and the known ones."""
-    count = len(known)
-    for element in _elements(loop):
-        _move(element, changed, known)
-    return list(known.values())[count:]
-
-
-def _elements(loop: ir.For | ir.While) -> Iterator[ir.Element]:
-    """Yield the elements of tensors that a loop reads and writes."""
-    tests = [loop.test] if isinstance(loop, ir.While) else []
-    parts = [part for test in tests for part in ir.walk(test)]
-    for statement in ir.walk_statements(loop.body):
-        if isinstance(statement, ir.Store) and isinstance(statement.element.base, ir.TensorReference):
-            yield statement.element
-        parts += [part for expression in ir.expressions(statement) for part in ir.walk(expression)]
-    for part in parts:
-        if isinstance(part, ir.Load | ir.AddressOf | ir.VectorStore) and isinstance(
-            part.element.base, ir.TensorReference
-        ):
-            yield part.element
+    def _changed(self, statement: ir.Statement) -> set[int]:
+        """Return the variables, by their ids, that a statement and what is inside it assign."""
+        found = self._changes.get(id(statement))
+        if found is None:
+            parts = self._parts_of(statement)
+            found = {id(part.variable) for part in parts if isinstance(part, ir.AssignExpression)}
+            if isinstance(statement, ir.Assign | ir.StoreComponents):
+                found.add(id(statement.variable))
+            elif isinstance(statement, ir.For):
+                found.add(id(statement.counter))
+            for block in ir.blocks(statement):
+                for inner in block:
+                    found |= self._changed(inner)
+            self._changes[id(statement)] = found
+        return found
 
 
 def _terms(node: ir.Expression) -> list[ir.Expression]:
@@ -116,14 +122,15 @@ def _move(element: ir.Element, changed: set[int], known: _Offsets) -> None:
         return
     total = _sum(fixed, scalar)
     key = _key(total)
-    assignment = known.get(key)
-    if assignment is None:
+    found = known.get(key)
+    if found is None:
         assert isinstance(element.base, ir.TensorReference)  # as _elements() yields no others
         variable = ir.Variable(f"{element.base.argument.name}{_SUFFIX}", scalar, is_temporary=True)
         # Of no line: the loop's own follows.
-        assignment = known[key] = ir.Assign(variable, total, 0)
+        read = frozenset(id(part.variable) for part in ir.walk(total) if isinstance(part, ir.Read))
+        found = known[key] = _Offset(ir.Assign(variable, total, 0), read)
     rest = [term for term in terms if not any(term is other for other in fixed)]
-    element.indices = (_sum([ir.Read(assignment.variable, scalar), *rest], scalar),)
+    element.indices = (_sum([ir.Read(found.assignment.variable, scalar), *rest], scalar),)
 
 
 def _is_work(term: ir.Expression) -> bool:
