@@ -97,8 +97,10 @@ Arguments code_arguments(MathMode math_mode) {
                      "-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "-fno-ident"});
   // MSL: literals without a suffix are float, char is signed, and the GPU keeps no excess precision.
   append(arguments, {"-Xclang", "-cl-single-precision-constant", "-fsigned-char", "-fno-math-errno"});
-  // Kernels reinterpret buffers freely, and integers of a GPU wrap around.
-  append(arguments, {"-fno-strict-aliasing", "-fwrapv"});
+  // Kernels reinterpret buffers freely. Signed integers do not wrap around (-fwrapv): "The result of signed integer
+  // overflow is undefined" (Metal Shading Language Specification, "Scalar and Vector Operators"), and what clang
+  // concludes from that makes addresses of ints cheap.
+  append(arguments, {"-fno-strict-aliasing"});
   // A float out of an integer's range becomes its nearest end; for clang the conversion would be undefined.
   append(arguments, {"-fno-strict-float-cast-overflow"});
   // Undefined on the GPU, a signal that ends the process on x86: the headers turn it into an error of the launch.

@@ -121,16 +121,33 @@ def test_division_by_zero_is_an_error_of_the_launch(expression):
 
 @settings(max_examples=4, deadline=None)
 @given(data=st.data())
-@pytest.mark.parametrize("msl_type", ["int", "long"])
-def test_signed_integers_wrap_around(msl_type, data):
+@pytest.mark.parametrize("msl_type", ["ushort", "uint", "ulong"])
+def test_unsigned_integers_wrap_around(msl_type, data):
+    # The overflow of signed ones is undefined in Metal. So is that of `a * b` for two scalars of type ushort, which
+    # C++ multiplies as int; vectors of them stay vectors of ushort.
     a = data.draw(st.lists(numbers(msl_type), min_size=1, max_size=40))
     b = data.draw(st.lists(numbers(msl_type), min_size=len(a), max_size=len(a)))
     inputs = {"a": (msl_type, tensor_of(a, msl_type)), "b": (msl_type, tensor_of(b, msl_type))}
-    outputs = {"sum": (msl_type, "a + b"), "product": (msl_type, "a * b"), "grows": ("bool", "a + 1 > a")}
-    found = evaluate(outputs, inputs)
-    assert found["sum"].tolist() == [wrapped(x + y, msl_type) for x, y in zip(a, b, strict=True)]
-    assert found["product"].tolist() == [wrapped(x * y, msl_type) for x, y in zip(a, b, strict=True)]
+    vector = f"{msl_type}2"
+    outputs = {
+        "sum": (msl_type, f"{msl_type}(a + b)"),
+        "vector_sum": (vector, f"{vector}(a) + {vector}(b)"),
+        "vector_product": (vector, f"{vector}(a) * {vector}(b)"),
+        "assigned": (vector, "product"),
+        "grows": ("bool", f"({vector}(a) + 1 > {vector}(a)).x"),
+    }
+    if msl_type != "ushort":
+        outputs["product"] = (msl_type, "a * b")
+    found = evaluate(outputs, inputs, body=f"{vector} product = {vector}(a); product *= b;")
+    sums = [wrapped(x + y, msl_type) for x, y in zip(a, b, strict=True)]
+    products = [wrapped(x * y, msl_type) for x, y in zip(a, b, strict=True)]
+    assert found["sum"].tolist() == sums
+    assert found["vector_sum"][:, 1].tolist() == sums
+    assert found["vector_product"][:, 0].tolist() == products
+    assert found["assigned"][:, 1].tolist() == products
     assert found["grows"].tolist() == [x != limits(msl_type)[1] for x in a]
+    if "product" in found:
+        assert found["product"].tolist() == products
 
 
 # Everything that `/`, `%`, `<<` and `>>` may stand between, and what they may be part of.

@@ -16,7 +16,7 @@ def floor_division(x, y, out):
         out[i, j, 0] = x[i] // y[j]
         out[i, j, 1] = x[i] % y[j]
         q, r = divmod(x[i], y[j])
-        out[i, j, 2] = q * y[j] + r
+        out[i, j, 2] = ml.int64(q) * y[j] + r
 
 
 def test_integer_division_floors() -> None:

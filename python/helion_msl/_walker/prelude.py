@@ -56,7 +56,7 @@ inline T divide(T a, T b) {
   if (b == T(0)) {
     return T(0);
   }
-  return b < T(0) && b + T(1) == T(0) ? T(0) - a : a / b;
+  return b < T(0) && b + T(1) == T(0) ? T(0ul - ulong(a)) : a / b;
 }""",
     "remainder": """
 template <typename T>
@@ -117,8 +117,11 @@ inline T power(T base, N exponent) {
     if ((exponent & 1) != 0) {
       result *= base;
     }
-    base *= base;
     exponent >>= 1;
+    // A square that nobody needs may overflow.
+    if (exponent > 0) {
+      base *= base;
+    }
   }
   return result;
 }""",

@@ -312,13 +312,14 @@ HELION_MSL_FUNC ballot_operand ballot(bool vote) {
 
 // ---- Operations ---------------------------------------------------------------------------------------------------
 
+// Integers wrap around, also in the lanes whose results nobody asks for (lockstep.h).
 template <class T>
 HELION_MSL_FUNC T lane_sum(T a, T b) {
-  return static_cast<T>(a + b);
+  return map<T, wrapped_sum<element_t<T>>>(a, b);
 }
 template <class T>
 HELION_MSL_FUNC T lane_product(T a, T b) {
-  return static_cast<T>(a * b);
+  return map<T, wrapped_product<element_t<T>>>(a, b);
 }
 template <class T>
 HELION_MSL_FUNC T lane_maximum(T a, T b) {

@@ -67,7 +67,6 @@ namespace helion_host {
   }
 HELION_MSL_OPERATION(add, T, a + b)
 HELION_MSL_OPERATION(subtract, T, a - b)
-HELION_MSL_OPERATION(multiply, T, a *b)
 HELION_MSL_OPERATION(bit_and, T, a &b)
 HELION_MSL_OPERATION(bit_or, T, a | b)
 HELION_MSL_OPERATION(bit_xor, T, a ^ b)
@@ -83,6 +82,15 @@ HELION_MSL_OPERATION(logical_and, bool, static_cast<bool>(a) & static_cast<bool>
 HELION_MSL_OPERATION(logical_or, bool, static_cast<bool>(a) | static_cast<bool>(b))
 #undef HELION_MSL_OPERATION
 
+// The product of two ushorts is one too; C++ would compute it as an int, which it can exceed.
+template <class T>
+HELION_MSL_FUNC constexpr T multiply(T a, T b) {
+  if constexpr (__is_same(T, uint16)) {
+    return wrapped_product(a, b);
+  } else {
+    return static_cast<T>(a * b);
+  }
+}
 template <class T>
 HELION_MSL_FUNC constexpr T identity(T a) {
   return a;
