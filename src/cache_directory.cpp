@@ -70,7 +70,7 @@ std::uint64_t seconds_from_environment() {
 }
 
 // Who can write to a directory can put another one in the place of one in it, unless the sticky bit is set.
-bool lets_others_replace(const fs::path &directory) {
+bool lets_others_replace(const std::string &directory) {
   struct stat status{};
   if (stat(directory.c_str(), &status) != 0) return false;
   return (status.st_mode & S_IWOTH) != 0 && (status.st_mode & S_ISVTX) == 0;
@@ -93,11 +93,15 @@ CacheLimits cache_limits_from_environment() {
 }
 
 std::string refusal_of_directory(const std::string &directory) {
-  const fs::path path = directory;
-  for (fs::path above = path.parent_path();; above = above.parent_path()) {
-    if (lets_others_replace(above)) return "every user can replace what is in " + above.string();
-    if (above == above.parent_path()) break;
+  // As text: this is asked for every look-up, and to take a path apart costs more than to ask the system about it.
+  for (std::string above = directory; above.size() > 1;) {
+    above.resize(std::max<std::size_t>(above.find_last_of('/'), 1));
+    if (lets_others_replace(above)) return "every user can replace what is in " + above;
   }
+  return refusal_of_subdirectory(directory);
+}
+
+std::string refusal_of_subdirectory(const std::string &directory) {
   struct stat status{};
   // Not through a symbolic link, which somebody else may have put there.
   if (lstat(directory.c_str(), &status) != 0) {

@@ -26,6 +26,8 @@ CacheLimits cache_limits_from_environment();
 // symbolic link or no directory, or others can replace one of the directories above. A directory that does not exist
 // is fine.
 std::string refusal_of_directory(const std::string &directory);
+// The same without a look at those above, for one below a directory that has just been looked at.
+std::string refusal_of_subdirectory(const std::string &directory);
 
 // Makes the directory, and those above, where they don't exist. False where that cannot be done, or where it is
 // refused.

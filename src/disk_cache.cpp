@@ -32,11 +32,12 @@ std::string DiskCache::entry_path(std::string_view key) const {
   return directory_ + "/" + sha256(key);
 }
 
-std::optional<std::string> DiskCache::read_checked(std::string_view key) {
-  if (root_.empty() || !refusal_of_directory(root_).empty() || !refusal_of_directory(directory_).empty()) {
-    return std::nullopt;
-  }
-  const std::string entry = entry_path(key);
+bool DiskCache::is_trusted() const {
+  return !root_.empty() && refusal_of_directory(root_).empty() && refusal_of_subdirectory(directory_).empty();
+}
+
+std::optional<std::string> DiskCache::read_checked(std::string_view key, const std::string &entry) {
+  if (!is_trusted()) return std::nullopt;
   struct stat status{};
   if (lstat(entry.c_str(), &status) != 0) return std::nullopt;
   {
@@ -55,11 +56,34 @@ std::optional<std::string> DiskCache::read_checked(std::string_view key) {
 }
 
 std::string DiskCache::find(std::string_view key) {
-  return read_checked(key) ? entry_path(key) + "/" + entry_data_file : std::string();
+  if (root_.empty()) return {};
+  const std::string entry = entry_path(key);
+  return read_checked(key, entry) ? entry + "/" + entry_data_file : std::string();
 }
 
 std::optional<std::string> DiskCache::read(std::string_view key) {
-  return read_checked(key);
+  if (root_.empty()) return std::nullopt;
+  return read_checked(key, entry_path(key));
+}
+
+std::string DiskCache::address_of(std::string_view key) {
+  if (root_.empty()) return {};
+  const std::string name = sha256(key);
+  const std::optional<std::string> data = read_checked(key, directory_ + "/" + name);
+  return data ? name + " " + sha256(*data) : std::string();
+}
+
+std::string DiskCache::find_at(std::string_view address) {
+  const std::size_t space = address.find(' ');
+  if (space == std::string_view::npos || !is_trusted()) return {};
+  const std::string name(address.substr(0, space));
+  if (!is_entry_name(name)) return {};
+  const std::string entry = directory_ + "/" + name;
+  const Descriptor opened = open_private_directory(entry);
+  const auto data = opened ? read_private_file(opened, entry_data_file) : std::nullopt;
+  if (!data || sha256(*data) != address.substr(space + 1)) return {};
+  futimens(opened.get(), nullptr);
+  return entry + "/" + entry_data_file;
 }
 
 void DiskCache::store(std::string_view key, const std::function<bool(const std::string &path)> &write) {
@@ -86,7 +110,7 @@ void DiskCache::store_bytes(std::string_view key, std::string_view data) {
 }
 
 void DiskCache::remove(std::string_view key) {
-  if (!root_.empty() && refusal_of_directory(directory_).empty()) remove_entry(entry_path(key));
+  if (is_trusted()) remove_entry(entry_path(key));
 }
 
 }  // namespace helion_msl

@@ -28,6 +28,11 @@ class DiskCache {
   std::string find(std::string_view key);
   // The same file's bytes.
   std::optional<std::string> read(std::string_view key);
+  // Where the entry of a key is, and what is in it: a short text by which it is found again without its key. Empty
+  // where there is no such entry.
+  std::string address_of(std::string_view key);
+  // Path of the file at an address, with exactly the bytes that were there, or empty.
+  std::string find_at(std::string_view address);
   // `write(path)` writes the file and returns whether it could. Where the entry is there already, it stays.
   void store(std::string_view key, const std::function<bool(const std::string &path)> &write);
   void store_bytes(std::string_view key, std::string_view data);
@@ -37,7 +42,8 @@ class DiskCache {
   bool is_on() const { return !root_.empty(); }
 
  private:
-  std::optional<std::string> read_checked(std::string_view key);
+  bool is_trusted() const;
+  std::optional<std::string> read_checked(std::string_view key, const std::string &entry);
   std::string entry_path(std::string_view key) const;
 
   std::string root_;
@@ -46,9 +52,9 @@ class DiskCache {
 };
 
 // What is kept: shared objects of the host engine, its headers as clang precompiles them, MSL that has been through the
-// preprocessor, binary archives of the Metal engine, translations of Python functions, and what compilers and headers
-// are known by.
-inline constexpr const char *disk_cache_kinds[] = {"host",         "preprocessed", "metal",
-                                                   "translations", "headers",      "fingerprints"};
+// preprocessor, binary archives of the Metal engine, translations of Python functions, what compilers and headers are
+// known by, which shared object a request of the host engine ended in, and the names that Python functions use.
+inline constexpr const char *disk_cache_kinds[] = {"host",    "preprocessed", "metal",    "translations",
+                                                   "headers", "fingerprints", "requests", "outlines"};
 
 }  // namespace helion_msl

@@ -119,6 +119,7 @@ HostCache::HostCache(const std::string &root, CacheLimits limits)
     : fingerprints_(root, "fingerprints", limits),
       preprocessed_(root, "preprocessed", limits),
       libraries_(root, "host", limits),
+      requests_(root, "requests", limits),
       headers_(root, "headers", limits) {}
 
 // Reading the headers takes as long as all else that is done to find a kernel, and asking whether they have changed
@@ -194,6 +195,16 @@ void HostCache::store_preprocessed(const CacheKey &key, std::string_view msl, st
 
 void HostCache::store_library(const CacheKey &key, const std::filesystem::path &shared_object) {
   store_copy(libraries_, key, shared_object);
+}
+
+std::string HostCache::find_requested(const CacheKey &request) {
+  const std::optional<std::string> address = requests_.read(request.text());
+  return address ? libraries_.find_at(*address) : std::string();
+}
+
+void HostCache::store_request(const CacheKey &request, const CacheKey &library) {
+  const std::string address = libraries_.address_of(library.text());
+  if (!address.empty()) requests_.store_bytes(request.text(), address);
 }
 
 void HostCache::store_headers(const CacheKey &key, const std::filesystem::path &file) {

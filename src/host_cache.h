@@ -47,6 +47,11 @@ class HostCache {
   void store_library(const CacheKey &key, const std::filesystem::path &shared_object);
   void remove_library(const CacheKey &key) { libraries_.remove(key.text()); }
 
+  // The shared object that an equal request ended in, without what stood between them.
+  std::string find_requested(const CacheKey &request);
+  // `library`: of a shared object that is stored.
+  void store_request(const CacheKey &request, const CacheKey &library);
+
   // Path of precompiled headers.
   std::string find_headers(const CacheKey &key) { return headers_.find(key.text()); }
   void store_headers(const CacheKey &key, const std::filesystem::path &file);
@@ -59,6 +64,7 @@ class HostCache {
   DiskCache fingerprints_;
   DiskCache preprocessed_;
   DiskCache libraries_;
+  DiskCache requests_;
   DiskCache headers_;
 };
 

@@ -7,11 +7,13 @@
 #include <optional>
 #include <sstream>
 #include <utility>
+#include <variant>
 
 #include "errors.h"
 #include "fiber_stacks.h"
 #include "host_cache.h"
 #include "host_diagnostics.h"
+#include "host_fingerprint.h"
 #include "host_precompiled.h"
 #include "host_process.h"
 #include "msl_recursion.h"
@@ -149,16 +151,18 @@ class Compilation {
 
   std::shared_ptr<const HostLibrary> run() {
     if (source_.needs_preprocessor()) preprocess();
+    const CacheKey asked = request_key();
+    if (auto found = load_requested(asked)) return found;
     const Unit unit(*this, scan(true));
-    if (auto found = load_stored(unit.key)) return found;
-    if (!unit.scanned.has_lockstep) return build(unit);
+    if (auto found = load_stored(unit, asked)) return found;
+    if (!unit.scanned.has_lockstep) return build(unit, asked);
     const Unit with_stacks(*this, scan(false));
-    if (auto found = load_stored(with_stacks.key)) return found;
+    if (auto found = load_stored(with_stacks, asked)) return found;
     try {
-      return build(unit);
+      return build(unit, asked);
     } catch (const MetalCompileError &) {
       // It may be the source that is wrong, or that what was made of it asks for too much: stacks will tell.
-      return build(with_stacks);
+      return build(with_stacks, asked);
     }
   }
 
@@ -183,13 +187,34 @@ class Compilation {
     }
   };
 
-  std::shared_ptr<const HostLibrary> build(const Unit &unit) {
+  // All that decides what the scanner writes, beside the scanner: an equal request needs none of it.
+  CacheKey request_key() const {
+    CacheKey key("request");
+    key.add("extension", extension_fingerprint()).add("surroundings", surroundings_);
+    key.add("math mode", request_.math_mode == MathMode::fast ? "fast" : "safe").add("kernel", request_.name);
+    for (const auto &[name, value] : request_.constants) {
+      std::visit(
+          [&](auto number) {
+            // By its bytes, which tell a NaN from another and -0.0 from 0.0.
+            const std::string_view bytes(reinterpret_cast<const char *>(&number), sizeof(number));
+            key.add("constant", name).add(std::to_string(value.index()), bytes);
+          },
+          value);
+    }
+    key.add("source", source_.numbered_text()).add("preprocessed", preprocessed_);
+    return key;
+  }
+
+  std::shared_ptr<const HostLibrary> build(const Unit &unit, const CacheKey &asked) {
     compile(unit.scanned, unit.rewritten, unit.text, unit.arguments);
     check_undefined_constants(unit.scanned);
     check_stack_usage();
     link();
     auto library = std::make_shared<const HostLibrary>(path("kernel.so"));
-    if (is_cachable()) cache_.store_library(unit.key, path("kernel.so"));
+    if (is_cachable()) {
+      cache_.store_library(unit.key, path("kernel.so"));
+      cache_.store_request(asked, unit.key);
+    }
     return library;
   }
 
@@ -203,15 +228,31 @@ class Compilation {
   bool is_cachable() const { return !surroundings_.empty() && cache_.surroundings(toolchain_) == surroundings_; }
 
   // As an earlier process stored it; null where there is nothing, or nothing that can be used.
-  std::shared_ptr<const HostLibrary> load_stored(const CacheKey &key) const {
+  std::shared_ptr<const HostLibrary> load_stored(const Unit &unit, const CacheKey &asked) const {
     if (surroundings_.empty()) return nullptr;
-    const std::string stored = cache_.find_library(key);
+    const std::string stored = cache_.find_library(unit.key);
     if (stored.empty()) return nullptr;
-    try {
-      return std::make_shared<const HostLibrary>(stored);
-    } catch (const EngineUnavailableError &) {
+    auto library = load(stored);
+    if (library != nullptr) {
+      cache_.store_request(asked, unit.key);
+    } else {
       // Another process has just removed it, or the file system lets nothing be executed.
-      cache_.remove_library(key);
+      cache_.remove_library(unit.key);
+    }
+    return library;
+  }
+
+  std::shared_ptr<const HostLibrary> load_requested(const CacheKey &asked) const {
+    if (surroundings_.empty() || extension_fingerprint().empty()) return nullptr;
+    return load(cache_.find_requested(asked));
+  }
+
+  // Null where there is no path, and where the file cannot be loaded.
+  static std::shared_ptr<const HostLibrary> load(const std::string &path) {
+    if (path.empty()) return nullptr;
+    try {
+      return std::make_shared<const HostLibrary>(path);
+    } catch (const EngineUnavailableError &) {
       return nullptr;
     }
   }
@@ -229,6 +270,7 @@ class Compilation {
       if (is_cachable()) cache_.store_preprocessed(key, source_.numbered_text(), *output, started);
     }
     source_.set_preprocessed(*output);
+    preprocessed_ = std::move(*output);
   }
 
   std::string run_preprocessor(Arguments arguments) const {
@@ -408,6 +450,7 @@ class Compilation {
   const CompileRequest &request_;
   MslSource source_;
   const std::string surroundings_;
+  std::string preprocessed_;
   mutable std::optional<TemporaryDirectory> directory_;
 };
 

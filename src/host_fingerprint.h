@@ -11,6 +11,9 @@ namespace helion_msl {
 // A program, found as the system finds it: its path, size and time of change. Empty where there is none.
 std::string program_fingerprint(const std::string &program);
 
+// This extension, as it was when it was loaded. Empty where its file cannot be found.
+const std::string &extension_fingerprint();
+
 // The files below a directory: how large they are and when they changed. Empty where they cannot be read.
 struct DirectoryState {
   std::string text;

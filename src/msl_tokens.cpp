@@ -23,6 +23,8 @@ constexpr std::array<std::string_view, 24> long_punctuators = {
     "<<=", "...", "->*", "::", "->", "<<", "<=", ">=", "==", "!=", "&&", "||",
     "+=",  "-=",  "*=",  "/=", "%=", "&=", "|=", "^=", "++", "--", "##", ".*"};
 
+constexpr std::string_view second_characters = "<.>:=&|+-#*";  // of those
+
 class Tokenizer {
  public:
   // A tolerant one lets an open quote end at the end of its line, and an open comment at the end of the text.
@@ -88,7 +90,9 @@ class Tokenizer {
     if (is_digit(c) || (c == '.' && is_digit(peek(1)))) return read_number();
     if (c == '"') return read_quoted('"', TokenKind::string);
     if (c == '\'') return read_quoted('\'', TokenKind::character);
+    const bool may_be_long = second_characters.find(peek(1)) != std::string_view::npos;
     for (const std::string_view punctuator : long_punctuators) {
+      if (!may_be_long) break;
       if (source_.substr(at_, punctuator.size()) == punctuator) {
         at_ += punctuator.size();
         return TokenKind::punctuator;

@@ -114,6 +114,27 @@ def test_damaged_library_is_compiled_again(machine, damage):
     assert machine.run() == (42, 0, 0)
 
 
+def test_requests_that_are_lost_or_wrong_cost_no_compile(machine):
+    """A request is a short cut to an entry, which is found by its text too."""
+    machine.run()
+    (request,) = (machine.cache / "requests").iterdir()
+    address = (request / "data").read_text()
+    (library,) = machine.libraries()
+    assert address.split()[0] == library.parent.name
+    shutil.rmtree(request)
+    assert machine.run() == (42, 0, 0)
+    assert (request / "data").read_text() == address
+    key = (request / "key").read_bytes().split(b"\n", 1)[1]
+    os.environ["HELION_MSL_CACHE_DIR"], before = str(machine.cache), os.environ["HELION_MSL_CACHE_DIR"]
+    try:
+        for wrong in ("", "no address", "0" * 64 + address[64:], address[:-1] + "?", f"../{address}"):
+            _C.disk_cache_remove("requests", key)
+            _C.disk_cache_store("requests", key, wrong.encode())
+            assert machine.run() == (42, 0, 0)
+    finally:
+        os.environ["HELION_MSL_CACHE_DIR"] = before
+
+
 def test_compiler_that_was_replaced(machine):
     machine.run()
     machine.clang.write_text(machine.clang.read_text() + "# a newer one\n")

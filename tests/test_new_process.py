@@ -57,7 +57,8 @@ REPORT = """
 """
 # What finds a kernel, and not what translates one.
 LIGHT = {
-    f"helion_msl._walker.{name}" for name in ("annotations", "captured", "dialect", "source", "translation", "types")
+    f"helion_msl._walker.{name}"
+    for name in ("annotations", "captured", "dialect", "outline", "source", "translation", "types")
 }
 
 

@@ -15,7 +15,8 @@ import pytest
 import torch
 
 import helion_msl
-from helion_msl import _C, _translation_cache, walker
+from helion_msl import _C, _outline_cache, _translation_cache, walker
+from helion_msl._walker import source
 
 KERNEL = """
 import math
@@ -101,6 +102,45 @@ def test_new_function_finds_what_an_equal_one_left(walked, load, body):
     assert len(walked) == 1
     assert msl_of(load(body)) == first
     assert len(walked) == 1
+
+
+def test_new_function_of_a_known_text_is_not_parsed(walked, load, monkeypatch):
+    first = msl_of(load("helper(x[i]) * n"))
+
+    def refuse(*_, **__):
+        raise AssertionError("parsed")
+
+    monkeypatch.setattr(source.ast, "parse", refuse)
+    assert msl_of(load("helper(x[i]) * n")) == first
+    with pytest.raises(AssertionError, match="parsed"):
+        msl_of(load("helper(x[i]) - n"))
+
+
+@pytest.mark.parametrize("stored", [b"", b"{}", b"[]", b"\xff", b'{"annotations": 1}', b'{"annotations": [[1]]}'])
+def test_an_outline_that_says_something_else_is_made_again(walked, load, monkeypatch, stored):
+    fake = {"disk_cache_find": staticmethod(lambda *_: stored), "disk_cache_store": staticmethod(lambda *_: None)}
+    monkeypatch.setattr(_outline_cache, "_C", type("_C", (), fake))
+    first = msl_of(load("helper(x[i]) * n"))
+    assert msl_of(load("helper(x[i]) * n")) == first
+    assert len(walked) == 1
+
+
+def test_an_outline_has_all_names_that_a_body_reads():
+    text = """
+    def kernel(x: "ml.constexpr", *, n: int = 3):
+        total = first.second.third + x[other].fourth
+        for i, total in enumerate(names(ml.tid[0], key=lambda a: a + free)):
+            local: int = builtin
+            f"{shown.attribute}"
+        return [element * factor for element in x]
+    """
+    outline = source.source_of_text(textwrap.dedent(text)).outline
+    assert outline.annotations == (("x", "ml.constexpr"), ("n", "int"))
+    assert outline.local == {"x", "n", "total", "i", "local", "element"}
+    read = "first.second.third other enumerate names ml.tid a free int builtin shown.attribute factor"
+    assert outline.chains == tuple(sorted(read.split()))
+    assert not outline.has_text_annotation
+    assert outline.names == outline.local - {"n"} | {chain.partition(".")[0] for chain in outline.chains}
 
 
 def test_the_translation_is_whole(walked, load):

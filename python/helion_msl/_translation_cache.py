@@ -9,23 +9,22 @@ function that reads anything else is translated in each process.
 
 from __future__ import annotations
 
-import ast
 import builtins
 import functools
 import json
 import math
-import os
-import sys
 import types
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from . import _C, language, language_math
+from ._outline_cache import outlined_source
+from ._package_state import PACKAGE as _PACKAGE
+from ._package_state import package_state
 from ._walker.annotations import is_constexpr
 from ._walker.dialect import THREADGROUP_ARRAY_PREFIX
-from ._walker.source import Source, cached_source, local_names, name_chains, namespace_of
+from ._walker.source import Source, namespace_of
 from ._walker.translation import KernelArgument, Translation
 from ._walker.types import BY_NAME
 from .errors import HelionMslError
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ._walker.dialect import Dialect
+    from ._walker.outline import Outline
     from ._walker.types import ScalarType, TensorType
 
 _KIND = "translations"
@@ -121,26 +121,10 @@ def _source(source: Source) -> tuple[object, ...]:
     return source.lines, source.short_filename, source.first_line, source.indentation
 
 
-def _package() -> tuple[object, ...]:
-    """Return what tells one state of this package from another: its files, by size and time of change."""
-    root = Path(__file__).parent
-    files = []
-    for directory, _, names in os.walk(root):
-        for name in names:
-            if name.endswith(".py"):
-                status = os.stat(os.path.join(directory, name))  # noqa: PTH116, PTH118  (three times as fast)
-                files.append((directory[len(str(root)) :], name, status.st_size, status.st_mtime_ns))
-    return (1, sys.version_info[:3], sorted(files))
-
-
-# Read at import: a package that is replaced later is not the one that translates.
-_PACKAGE = _package()
-
-
 @functools.cache
 def _walker_is_of_this_package() -> bool:
     """Whether the translator, which is loaded when it is needed, is what ``_PACKAGE`` tells; asked when it has been."""
-    return _package() == _PACKAGE
+    return package_state() == _PACKAGE
 
 
 def _library() -> dict[int, tuple[str, object]]:
@@ -156,10 +140,6 @@ def _library() -> dict[int, tuple[str, object]]:
 _LIBRARY = _library()
 # Thread positions, which exist only in a kernel: the module answers for them by __getattr__.
 _THREAD_VALUES = frozenset(language._THREAD_VALUES)
-
-
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def _is_constexpr_parameter(function: types.FunctionType, name: str) -> bool:
@@ -187,7 +167,7 @@ class _Names:
             case "constants":
                 return [(parameter, self.describe(constant)) for parameter, constant in value.items()]
             case "namespace":
-                return self.read_by(request.function.definition, value)
+                return self.read_by(request.function.outline, value)
             case _:
                 return self.describe(value)
 
@@ -215,7 +195,7 @@ class _Names:
         self._seen[id(function)] = len(self._seen)
         if hasattr(function, "__wrapped__"):
             raise _UnprovableError
-        source = cached_source(function)
+        source = outlined_source(function)
         keyword_defaults = function.__kwdefaults__ or {}
         return (
             function.__module__,
@@ -224,27 +204,27 @@ class _Names:
             [self.describe(value) for value in function.__defaults__ or ()],
             [(name, self.describe(value)) for name, value in keyword_defaults.items()],
             [(name, _is_constexpr_parameter(function, name)) for name in function.__annotations__],
-            self.read_by(source.definition, namespace_of(function)),
+            self.read_by(source.outline, namespace_of(function)),
         )
 
-    def read_by(self, definition: ast.FunctionDef, namespace: Mapping[str, object]) -> object:
-        """Return what the names in the body of a function stand for."""
-        local = local_names(definition)
-        found: dict[str, object] = {}
-        if any(isinstance(node, ast.AnnAssign) and _is_text(node.annotation) for node in ast.walk(definition)):
+    def read_by(self, outline: Outline, namespace: Mapping[str, object]) -> object:
+        """Return what the names in the body of a function stand for.
+
+        Raises:
+            _UnprovableError: that cannot be told.
+        """
+        if outline.has_text_annotation:
             raise _UnprovableError  # it has names of its own
-        for chain in name_chains(definition.body):
-            text = ".".join(chain)
-            if text not in found and chain[0] not in local:
-                found[text] = self._chain(chain, namespace)
-            array = THREADGROUP_ARRAY_PREFIX + chain[0]
-            if array in namespace and array not in found:
+        found = {chain: self._chain(chain, namespace) for chain in outline.chains}
+        for name in outline.names:
+            array = THREADGROUP_ARRAY_PREFIX + name
+            if array in namespace:
                 found[array] = self.describe(namespace[array])
         return sorted(found.items())
 
-    def _chain(self, chain: tuple[str, ...], namespace: Mapping[str, object]) -> object:
+    def _chain(self, chain: str, namespace: Mapping[str, object]) -> object:
         """Return what ``a.b.c`` stands for: each step, as the walker takes them one by one."""
-        root, *attributes = chain
+        root, *attributes = chain.split(".")
         if root not in namespace:
             if not hasattr(builtins, root):
                 return "undefined", attributes

@@ -35,7 +35,7 @@ class DiskCacheInfo:
         max_bytes: most that is kept.
         max_age: seconds after its last use that an entry goes.
         kinds: what there is: ``"host"``, ``"metal"``, ``"preprocessed"``, ``"translations"``, ``"headers"``,
-            ``"fingerprints"``.
+            ``"fingerprints"``, ``"requests"``, ``"outlines"``.
     """
 
     directory: str

@@ -6,7 +6,6 @@ their strides are fixed, the types of its numbers, the values of its constants a
 
 from __future__ import annotations
 
-import ast
 import enum
 import functools
 import os
@@ -18,9 +17,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 
 from . import _C, _translation_cache
+from ._outline_cache import outlined_source
 from ._walker.captured import captured, functions_among
-from ._walker.dialect import dialect_of
-from ._walker.source import cached_source, namespace_of
+from ._walker.dialect import dialect_of_names
+from ._walker.source import namespace_of
 from ._walker.types import BOOL, BY_NAME, FLOAT32, INT32, INT64, ScalarType, TensorType
 from .errors import ArgumentError, PrintWarning, TranslationError
 from .language import DType
@@ -273,12 +273,13 @@ class MetalKernel(_C.KernelDispatcher):
         return found
 
     def _read_source(self) -> None:
-        """Parse the function, at its first use: decorating one costs nothing."""
-        source = cached_source(self.fn)
+        """Read the function's text, at its first use: decorating one costs nothing."""
+        source = outlined_source(self.fn)
         namespace = namespace_of(self.fn)
-        self._dialect = dialect_of(source.definition, namespace)
+        outline = source.outline
+        self._dialect = dialect_of_names(outline.names, namespace)
         self._source = source
-        constants = set(_constant_parameters(source.definition, namespace, self._dialect))
+        constants = set(_constant_parameters(outline.annotations, namespace, self._dialect))
         self._is_constant = tuple(name in constants for name in self._names)
         if self._dialect == "python":
             self._follow([self.fn])
@@ -404,22 +405,14 @@ def _constant(name: str, value: Any) -> Any:
     )
 
 
-def _constant_parameters(definition: ast.FunctionDef, namespace: dict[str, object], dialect: Dialect) -> list[str]:
+def _constant_parameters(
+    annotations: Sequence[tuple[str, str]], namespace: dict[str, object], dialect: Dialect
+) -> list[str]:
     """Return the parameters whose values become part of the kernel."""
     from .language import constexpr
 
-    found = []
-    for parameter in (*definition.args.posonlyargs, *definition.args.args, *definition.args.kwonlyargs):
-        annotation = parameter.annotation
-        if annotation is None:
-            continue
-        text = annotation.value if isinstance(annotation, ast.Constant) else ast.unparse(annotation)
-        if dialect == "helion":
-            # Helion annotates nothing but its constants: `_REDUCTION_BLOCK_1: int`.
-            found.append(parameter.arg)
-        elif isinstance(text, str) and _resolves_to(text, namespace, constexpr):
-            found.append(parameter.arg)
-    return found
+    # Helion annotates nothing but its constants: `_REDUCTION_BLOCK_1: int`.
+    return [name for name, text in annotations if dialect == "helion" or _resolves_to(text, namespace, constexpr)]
 
 
 def _resolves_to(text: str, namespace: dict[str, object], wanted: object) -> bool:

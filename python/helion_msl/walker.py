@@ -109,7 +109,7 @@ def _translated(
         threads = None if block_dims is None else math.prod(block_dims)
         definition = helion_matmul.expand(source, threads)
         if definition is not source.definition:
-            source = replace(source, definition=definition)
+            source = replace(source, parsed=definition, known_outline=None)
             surveyed, namespace = survey(definition), {**namespace, helion_matmul.LANGUAGE: language}
     parser_class = HelionParser if is_helion else StatementParser
     variables = infer.Variables(surveyed, keeps_literals_weak=is_helion)

@@ -2,6 +2,7 @@
 
 ==================  ===============================================================================================
 ``source``          where a function's text comes from, and errors that point into it
+``outline``         the names of a function, by which its translation is found again
 ``types``           what a value can be: scalars, tensors, threadgroup arrays; promotion and join
 ``ir``              the typed intermediate representation
 ``fold``            constructors that leave out what does nothing (``x * 1``, ``True and c``)
@@ -20,8 +21,8 @@
 ``printer``         IR to MSL, with ``printer_statements``, ``printer_expressions`` and ``literals``
 ``prelude``         MSL helper functions that printed kernels call
 ``explain``         a report on one specialization, for people
-``translation``     what a translation is; with ``source``, ``types``, ``dialect``, ``annotations``, ``captured`` it is
-                    all that a process loads whose kernels have been translated before
+``translation``     what a translation is; with ``source``, ``outline``, ``types``, ``dialect``, ``annotations``,
+                    ``captured`` it is all that a process loads whose kernels have been translated before
 ``captured``        what a kernel reads from around it, so that a change compiles it anew
 ==================  ===============================================================================================
 """

@@ -9,9 +9,9 @@ import numbers
 from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from .._outline_cache import outlined_source
 from ..errors import TranslationError
 from ..language import DType
-from .source import cached_source, local_names, name_chains
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -88,13 +88,12 @@ def functions_among(values: Iterable[object]) -> Iterator[FunctionType]:
 def _read_by(function: FunctionType) -> Iterator[Captured]:
     """Yield the values around a function that its own text names."""
     try:
-        definition = cached_source(function).definition
+        outline = outlined_source(function).outline
     except TranslationError:  # the translation will say why
         return
     cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
-    local = local_names(definition)
-    for root, *attributes in dict.fromkeys(name_chains(definition.body)):
-        if root in local or (root not in cells and root not in function.__globals__ and hasattr(builtins, root)):
+    for root, *attributes in (chain.split(".") for chain in outline.chains):
+        if root not in cells and root not in function.__globals__ and hasattr(builtins, root):
             continue
         place = cells.get(root, function.__globals__)
         if _is_library(Captured(place, root, ()).value()):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
 Dialect = Literal["python", "helion"]
 
@@ -22,12 +22,6 @@ THREADGROUP_ARRAY_PREFIX = "_METAL_TG_BUF_"
 """Behind it, in the globals of a function of Helion's: the name of a threadgroup array that it declares."""
 
 
-def dialect_of(definition: ast.FunctionDef, namespace: Mapping[str, object]) -> Dialect:
-    """Return the dialect of a function: Helion's uses names that nothing defines, such as ``tgid``."""
-    names = {node.id for statement in definition.body for node in ast.walk(statement) if isinstance(node, ast.Name)}
-    return dialect_of_names(names, namespace)
-
-
-def dialect_of_names(names: set[str], namespace: Mapping[str, object]) -> Dialect:
+def dialect_of_names(names: AbstractSet[str], namespace: Mapping[str, object]) -> Dialect:
     """Return the dialect of a function that uses these names."""
     return "helion" if any(name not in namespace for name in names & MARKERS) else "python"

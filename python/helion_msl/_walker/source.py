@@ -6,34 +6,65 @@ import ast
 import inspect
 import linecache
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import TranslationError
+from .outline import Outline, outline_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import CodeType
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A function's definition and where it stands.
+    """A function's text and where it stands.
 
     Attributes:
-        definition: the parsed function; its lines count from ``first_line``.
-        lines: the text that was parsed, without the indentation that all of it shares.
+        parsed: the function's definition, or None until somebody asks for it.
+        lines: the text that is parsed, without the indentation that all of it shares.
         filename: the file, or None for text that has none.
         first_line: the line of ``lines[0]`` in that file, from 1.
         indentation: columns that were cut off from the left.
+        known_outline: what the names of the function are, where that is known without parsing it.
     """
 
-    definition: ast.FunctionDef
+    parsed: ast.FunctionDef | None
     lines: tuple[str, ...] = ()
     filename: str | None = None
     first_line: int = 1
     indentation: int = 0
+    known_outline: Outline | None = field(default=None, compare=False)
+
+    @property
+    def definition(self) -> ast.FunctionDef:
+        """The parsed function; its lines count from ``first_line``.
+
+        Raises:
+            TranslationError: the text is no Python, or has not exactly one function at its top level.
+        """
+        if self.parsed is None:
+            object.__setattr__(self, "parsed", _parsed(self))
+        assert self.parsed is not None
+        return self.parsed
+
+    @property
+    def outline(self) -> Outline:
+        """The names of the function.
+
+        Raises:
+            TranslationError: the text is no Python, or has not exactly one function at its top level.
+        """
+        if self.known_outline is None:
+            object.__setattr__(self, "known_outline", outline_of(self.definition))
+        assert self.known_outline is not None
+        return self.known_outline
+
+    def with_outline(self, outline: Outline) -> Source:
+        """Return this source with an outline, so that it need not be parsed to make one."""
+        return replace(self, known_outline=outline)
 
     def line(self, node: ast.AST) -> int:
         """Return the line of a node in the file, from 1; 0 for a node that has none."""
@@ -76,16 +107,28 @@ def source_of_text(text: str, filename: str | None = None, first_line: int = 1) 
     Raises:
         TranslationError: the text is no Python, or has not exactly one function at its top level.
     """
+    source = unparsed_source(text, filename, first_line)
+    assert source.definition
+    return source
+
+
+def unparsed_source(text: str, filename: str | None, first_line: int) -> Source:
+    """Return the source of Python text that defines one function, which is parsed when its definition is needed."""
     lines, indentation = _dedented(text.splitlines())
+    return Source(None, tuple(lines), filename, first_line, indentation)
+
+
+def _parsed(source: Source) -> ast.FunctionDef:
+    lines = source.lines
     # Text inside of a string may stand further left than the code around it, which then keeps its place.
-    is_nested = indentation == 0 and next(filter(None, lines), "").startswith((" ", "\t"))
+    is_nested = source.indentation == 0 and next(filter(None, lines), "").startswith((" ", "\t"))
     try:
         parsed = ast.parse("\n".join(["if True:", *lines] if is_nested else lines))
     except SyntaxError as error:
         raise TranslationError(
             f"this is not Python: {error.msg}",
-            filename=filename or "<string>",
-            line=(error.lineno or 1) + first_line - 1 - is_nested,
+            filename=source.filename or "<string>",
+            line=(error.lineno or 1) + source.first_line - 1 - is_nested,
             column=error.offset or 1,
             source_line=(error.text or "").rstrip("\n"),
         ) from None
@@ -93,8 +136,8 @@ def source_of_text(text: str, filename: str | None = None, first_line: int = 1) 
         raise TranslationError(
             "an expression or a statement is nested too deeply",
             "assign parts of it to names",
-            filename=filename or "<string>",
-            line=first_line,
+            filename=source.filename or "<string>",
+            line=source.first_line,
         ) from None
     body = parsed.body
     if is_nested:
@@ -105,7 +148,7 @@ def source_of_text(text: str, filename: str | None = None, first_line: int = 1) 
         raise TranslationError(
             f"the source defines {len(definitions)} functions, a kernel is one", "pass the text of a single `def`"
         )
-    return Source(definitions[0], tuple(lines), filename, first_line, indentation)
+    return definitions[0]
 
 
 def _indentation(line: str) -> int:
@@ -126,19 +169,15 @@ def source_of_function(function: Callable[..., object]) -> Source:
     Raises:
         TranslationError: it has no source (a builtin, a lambda, code made by ``exec``), or is no plain function.
     """
+    found = likely_source(function)
+    if found is not None:
+        try:
+            assert found.definition
+            return found
+        except TranslationError:
+            pass  # only Python's tokenizer can tell where its text ends
     name = getattr(function, "__name__", repr(function))
-    code = getattr(function, "__code__", None)
-    if code is None:
-        raise TranslationError(f"{name} is no Python function", "decorate a function defined with `def`")
-    if name == "<lambda>":
-        raise TranslationError("a lambda cannot be a kernel", "define the function with `def`")
     code = inspect.unwrap(function).__code__
-    found = _lines_of(code, function)
-    try:
-        if found is not None:
-            return source_of_text("".join(found), code.co_filename, code.co_firstlineno)
-    except TranslationError:
-        pass  # only Python's tokenizer can tell where its text ends
     try:
         lines, first_line = inspect.getsourcelines(function)
     except (OSError, TypeError):
@@ -153,44 +192,31 @@ def source_of_function(function: Callable[..., object]) -> Source:
 
 def cached_source(function: Callable[..., object]) -> Source:
     """Do what :func:`source_of_function` does, once for each function."""
-    found = _SOURCES.get(function)
+    found = SOURCES.get(function)
     if found is None:
-        found = _SOURCES[function] = source_of_function(function)
+        found = SOURCES[function] = source_of_function(function)
     return found
 
 
-_SOURCES: weakref.WeakKeyDictionary[Callable[..., object], Source] = weakref.WeakKeyDictionary()
+SOURCES: weakref.WeakKeyDictionary[Callable[..., object], Source] = weakref.WeakKeyDictionary()
+"""The sources of functions that have been asked for."""
 
 
-def local_names(definition: ast.FunctionDef) -> set[str]:
-    """Return the parameters of a function and the names that it assigns."""
-    arguments = definition.args
-    local = {argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
-    for node in ast.walk(definition):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            local.add(node.id)
-    return local
+def likely_source(function: Callable[..., object]) -> Source | None:
+    """Find the source of a Python function, which may end in the wrong line where it cannot be parsed.
 
-
-def name_chains(body: list[ast.stmt]) -> Iterator[tuple[str, ...]]:
-    """Yield the names that statements read, each with the attributes that are read of it: ``a.b.c`` as three names."""
-    pending: list[ast.AST] = list(body)
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.Name):
-            yield (node.id,)
-        elif isinstance(node, ast.Attribute):
-            attributes = [node.attr]
-            inner = node.value
-            while isinstance(inner, ast.Attribute):
-                attributes.append(inner.attr)
-                inner = inner.value
-            if isinstance(inner, ast.Name):
-                yield (inner.id, *reversed(attributes))
-            else:
-                pending.append(inner)
-        else:
-            pending.extend(ast.iter_child_nodes(node))
+    Raises:
+        TranslationError: it can have no source, or is no plain function.
+    """
+    name = getattr(function, "__name__", repr(function))
+    code = getattr(function, "__code__", None)
+    if code is None:
+        raise TranslationError(f"{name} is no Python function", "decorate a function defined with `def`")
+    if name == "<lambda>":
+        raise TranslationError("a lambda cannot be a kernel", "define the function with `def`")
+    code = inspect.unwrap(function).__code__
+    lines = _lines_of(code, function)
+    return None if lines is None else unparsed_source("".join(lines), code.co_filename, code.co_firstlineno)
 
 
 def namespace_of(function: Callable[..., object]) -> dict[str, object]:
