@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from helion_msl import _C
 from msl_evaluation import assert_same_bits, evaluate, floats, shuffled
 
 TYPES = {"half": torch.float16, "bfloat": torch.bfloat16}
@@ -170,3 +171,33 @@ def test_fract_stays_below_one():
     assert float(results["half"][1]) == 1 - 2.0**-11
     assert results["float"][2:].tolist() == [0.75, 0.75, 0.5]
     assert bool((results["half"] < 1).all())
+
+
+ROWS = """#include <metal_stdlib>
+using namespace metal;
+kernel void scale(device const {type} *x, device {type} *out, constant uint &count, {positions},
+                  uint2 threads [[threads_per_grid]]) {{
+  const uint i = at.y * threads.x + at.x;
+  if (i < count) out[i] = {type}(float(x[i]) * 1.37f + 0.1f);
+}}
+"""
+POSITIONS = {
+    "in the grid": "uint2 at [[thread_position_in_grid]]",
+    # Every threadgroup is a loop of its own.
+    "and of the threadgroup": "uint2 at [[thread_position_in_grid]], uint2 g [[threadgroup_position_in_grid]]",
+}
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+@pytest.mark.parametrize("msl_type", TYPES)
+def test_threadgroups_of_any_width(msl_type, positions, device):
+    # Of no, one and several vector registers, with and without a rest.
+    kernel = _C.compile(ROWS.format(type=msl_type, positions=POSITIONS[positions]), device=device)
+    x = ordinary(msl_type)[0].to(device)
+    expected = (x.float() * 1.37 + 0.1).to(x.dtype)
+    for width in (1, 7, 8, 15, 16, 17, 31, 32, 33, 40, 64, 100):
+        size = 6 * 2 * width
+        out = torch.full_like(x, 7)
+        kernel([x, out, size - 5], (3, 2), (width, 2))
+        assert_same_bits(out[: size - 5].cpu(), expected[: size - 5].cpu())
+        assert bool((out[size - 5 :] == 7).all()), width

@@ -33,11 +33,12 @@ struct bfloat {
   }
 
  private:
-  // To nearest, ties to even; every NaN becomes the quiet one.
+  // To nearest, ties to even; every NaN becomes the quiet one. Half of the last place is added to all but those that
+  // lie in the middle and are even below it: in vector registers one step less than adding 0x7fff and the last bit.
   static constexpr unsigned short round(float value) {
     const unsigned word = helion_host::bit_cast<unsigned>(value);
-    const unsigned rounded = (word + 0x7fffu + ((word >> 16) & 1u)) >> 16;
-    return static_cast<unsigned short>(value != value ? 0x7fc0u : rounded);
+    const unsigned rounded = (word & 0x1ffffu) == 0x8000u ? word : word + 0x8000u;
+    return static_cast<unsigned short>(value != value ? 0x7fc0u : rounded >> 16);
   }
 };
 

@@ -184,6 +184,13 @@ constexpr bool is_fit() {
   return true;
 }
 
+// Whether a parameter points to halves or bfloats.
+template <class Parameter>
+constexpr bool points_to_small_floats() {
+  using element = metal::remove_cv_t<metal::remove_pointer_t<metal::remove_cv_t<Parameter>>>;
+  return __is_pointer(Parameter) && (__is_same(element, float16) || __is_same(element, metal::bfloat));
+}
+
 // As the type that the parameter is declared with.
 template <class Parameter>
 HELION_MSL_FUNC constexpr Parameter position_as(uint32 value) {
@@ -314,6 +321,7 @@ struct signature<thread_end (*)(Parameters...), inputs<Inputs...>> {
       "count as uint or ushort");
 
   static constexpr bool needs_threadgroups = (input_depends_on_threadgroup<Inputs>() || ...);
+  static constexpr bool has_small_floats = (points_to_small_floats<Parameters>() || ...);
 
   struct argument_table {
     helion_host_argument arguments[argument_count + 1];
@@ -479,14 +487,18 @@ struct kernel_entry {
     for (uint32 z = 0; z < first.threads.z; ++z) {
       for (uint32 y = 0; y < first.threads.y; ++y) {
         const uint32 row = (z * first.threads.y + y) * first.threads.x;
-        // The threads of a grid are independent of each other in Metal too, but for atomics and barriers.
-#pragma clang loop vectorize(assume_safety)
-        for (uint32 x = 0; x < width; ++x) {
+        const auto run = [&](uint32 x) __attribute__((always_inline)) {
           place at = first;
           at.local = {x, y, z};
           at.global = origin + at.local;
           at.index = row + x;
           arguments.template call<Function>(at);
+        };
+        // The threads of a grid are independent of each other in Metal too, but for atomics and barriers.
+        if constexpr (parameters::has_small_floats) {
+          each_turn_on_small_floats(width, run);
+        } else {
+          each_turn(width, run);
         }
       }
     }
