@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy
 import pytest
 import torch
 
@@ -138,6 +139,49 @@ def test_arguments_of_a_wrong_kind_are_refused_by_name() -> None:
         saxpy[1, 1](x.double(), y, out, 2.0)
     with pytest.raises(ArgumentError, match="the constant `BLOCK` is a Tensor"):
         saxpy[1, 1](x, y, out, 2.0, BLOCK=x)
+
+
+@pytest.mark.parametrize(
+    ("value", "cause", "remedy"),
+    [
+        (torch.zeros(4, dtype=torch.float64), "`x` has dtype torch.float64, which Metal does not have", "x.float()"),
+        (torch.zeros(4, dtype=torch.complex64), "`x` has dtype torch.complex64", "torch.view_as_real(x)"),
+        (torch.zeros(4, dtype=torch.float8_e5m2), "`x` has dtype torch.float8_e5m2", "x.to(torch.float32)"),
+        (numpy.zeros(4), "`x` is a ndarray", "torch.from_dlpack(x)"),
+        ([1.0, 2.0], "`x` is a list", "as a tensor"),
+        ((1.0, 2.0, 3.0, 4.0), "`x` is a tuple", "`x: ml.constexpr`"),
+        ("text", "`x` is a str", "`x: ml.constexpr`"),
+        (ml.float16, "`x` is a DType", "`x: ml.constexpr`"),
+        (abs, "`x` is a builtin_function_or_method", "`x: ml.constexpr`"),
+        (1j, "`x` is a complex", "one by one"),
+        (numpy.complex64(1), "`x` is a complex64", "one by one"),
+    ],
+)
+def test_what_a_kernel_does_not_take_is_refused_with_a_remedy(value, cause, remedy) -> None:
+    @metal_jit
+    def kernel(x, out):
+        out[0] = 1
+
+    out = torch.zeros(1)
+    for launch in (kernel[1, 1], kernel.msl):
+        with pytest.raises(ArgumentError) as raised:
+            launch(value, out)
+        assert cause in str(raised.value)
+        assert remedy in str(raised.value)
+    assert out.item() == 0
+
+
+@pytest.mark.parametrize(
+    "number", [numpy.float32(2.5), numpy.float64(0.1), numpy.int64(-3), numpy.uint8(200), numpy.bool_(True)]
+)
+def test_scalars_of_numpy_are_numbers(number) -> None:
+    @metal_jit
+    def kernel(out, n):
+        out[0] = n
+
+    out = torch.zeros(1)
+    kernel[1, 1](out, number)
+    assert out.item() == torch.tensor(number.item(), dtype=torch.float32).item()
 
 
 def test_a_call_without_a_grid_says_how_to_launch() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import functools
 import os
+import sys
 import threading
 import warnings
 from types import FunctionType
@@ -362,7 +363,35 @@ def _describe(name: str, value: Any) -> object:
         return None
     if isinstance(value, torch.Tensor):
         return _tensor_type(name, value)
-    raise ArgumentError(f"`{name}` is a {type(value).__name__}; a kernel takes tensors, bool, int and float")
+    number = _number_of_library(value)
+    if number is not None:
+        return _describe(name, number)
+    raise ArgumentError(
+        f"`{name}` is a {type(value).__name__}; a kernel takes tensors, bool, int and float: {_instead_of(name, value)}"
+    )
+
+
+def _number_of_library(value: Any) -> bool | int | float | None:
+    """Return a NumPy scalar as the Python number that the launch reads from it; None for anything else."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or not isinstance(value, numpy.generic):
+        return None
+    number = value.item()
+    return number if isinstance(number, bool | int | float) else None
+
+
+def _instead_of(name: str, value: object) -> str:
+    """Return what to pass instead of what a kernel does not take."""
+    if hasattr(value, "__dlpack__"):
+        return f"pass torch.from_dlpack({name})"
+    if isinstance(value, list | tuple):
+        return (
+            f"pass its numbers one by one or as a tensor, or make them part of the kernel by the annotation"
+            f" `{name}: ml.constexpr`"
+        )
+    if callable(value) or isinstance(value, str | torch.dtype | DType | enum.Enum):
+        return f"make it part of the kernel by the annotation `{name}: ml.constexpr`"
+    return "pass its numbers one by one"
 
 
 def _tensor_type(name: str, tensor: torch.Tensor) -> TensorType:
@@ -378,9 +407,17 @@ def _tensor_type(name: str, tensor: torch.Tensor) -> TensorType:
     if found is None:
         dtype = BY_NAME.get(str(tensor.dtype).removeprefix("torch."))
         if dtype is None:
-            raise ArgumentError(f"`{name}` has dtype {tensor.dtype}, which Metal does not have")
+            raise ArgumentError(
+                f"`{name}` has dtype {tensor.dtype}, which Metal does not have: pass {_convertible(name, tensor.dtype)}"
+            )
         found = _TENSOR_TYPES[key] = TensorType(dtype, tensor.dim(), strides, is_large=is_large)
     return found
+
+
+def _convertible(name: str, dtype: torch.dtype) -> str:
+    if dtype is torch.float64:
+        return f"{name}.float()"
+    return f"torch.view_as_real({name})" if dtype.is_complex else f"{name}.to(torch.float32)"
 
 
 def _constant_key(value: object) -> object:
