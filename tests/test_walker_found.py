@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from helion_msl import TranslationError, metal_jit
 from helion_msl import language as ml
+from helion_msl._walker.names import Names, is_reserved
 from walker_comparison import check
 
 
@@ -450,3 +453,38 @@ def test_a_choice_between_a_truth_value_and_an_unsigned_number_is_unsigned() -> 
         metal_jit(unsigned_choices)[1, 1](b, u, out)
         exact = (5 if b else 0) - 7
         assert out.tolist() == [exact % 2**32, exact % 2**32, exact]
+
+
+# ---- Names that the translator searched for without end ------------------------------------------------------------
+
+M = 3
+
+
+def named_like_macros(x, out, M_PI_F, INT_MAX):
+    FLT_EPSILON = M_PI_F + INT_MAX
+    out[0] = FLT_EPSILON * M + with_a_size(x, M)
+    for M_E in range(2):
+        out[0] += M_E
+
+
+def with_a_size(x, M):
+    INT = M
+    for INT in range(M):
+        x[0] += INT
+    return x[0] + INT
+
+
+def test_names_that_metal_defines_as_macros() -> None:
+    check(named_like_macros, torch.ones(1), torch.zeros(1), 2.0, 5)
+
+
+NAMES = st.sampled_from(["M", "M_1", "INT", "INT_MAX", "FLT_4", "float", "float4", "half", "_", "__", "x", "x_1", "v_"])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(NAMES | st.from_regex(r"[A-Z]{1,6}_?[A-Z0-9_]{0,4}", fullmatch=True), max_size=12))
+def test_every_name_gets_one_of_its_own(wanted) -> None:
+    names = Names()
+    given_out = [names.unique(name) for name in wanted]
+    assert len(set(given_out)) == len(given_out)
+    assert not any(map(is_reserved, given_out))

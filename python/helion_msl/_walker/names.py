@@ -52,6 +52,11 @@ def _ascii(name: str) -> str:
     return "".join(character if character.isascii() else f"u{ord(character):04X}" for character in name)
 
 
+def _free(name: str) -> str:
+    """Return a name that is not reserved: nothing that begins like this is."""
+    return f"v_{name}" if is_reserved(name) else name
+
+
 class Names:
     """Hands out names that are legal in MSL and different from one another, deterministically."""
 
@@ -69,11 +74,9 @@ class Names:
         base = _ascii(wanted)
         if is_reserved(base):
             base = re.sub("_{2,}", "_", base).strip("_") + "_"
-            if is_reserved(base):
-                base += "0"
-        name, number = base, 0
-        while name in self._taken or is_reserved(name):
+        name, number = _free(base), 0
+        while name in self._taken:
             number += 1
-            name = f"{base.rstrip('_')}_{number}"
+            name = _free(f"{base.rstrip('_')}_{number}")
         self._taken.add(name)
         return name

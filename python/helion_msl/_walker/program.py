@@ -58,7 +58,7 @@ class Program:
             line = caller.source.line(node)
             self._active.append(_Active(function, function.__name__, caller.source.filename, line))
             try:
-                found = self._functions[full_key] = self._parse(caller, function, parameters)
+                found = self._functions[full_key] = self._parse(caller, node, function, parameters)
             except TranslationError as error:
                 error.add_caller(caller.source.filename or "<string>", line)
                 raise
@@ -67,9 +67,15 @@ class Program:
         return found
 
     def _parse(
-        self, caller: ParserBase, function: Callable[..., object], parameters: Mapping[str, object]
+        self, caller: ParserBase, node: ast.Call, function: Callable[..., object], parameters: Mapping[str, object]
     ) -> ir.Function:
-        source, namespace = cached_source(function), namespace_of(function)
+        try:
+            source, namespace = cached_source(function), namespace_of(function)
+        except TranslationError as error:
+            if error.line:
+                raise
+            # What has no place of its own is refused where it is called.
+            raise caller.error(node, error.cause, error.remedy) from None
         variables = infer.Variables(survey(source.definition), caller.variables.keeps_literals_weak)
 
         def one_pass() -> ir.Function:

@@ -213,7 +213,7 @@ def likely_source(function: Callable[..., object]) -> Source | None:
     if code is None:
         raise TranslationError(f"{name} is no Python function", "decorate a function defined with `def`")
     if name == "<lambda>":
-        raise TranslationError("a lambda cannot be a kernel", "define the function with `def`")
+        raise TranslationError("a lambda cannot become part of a kernel", "define the function with `def`")
     code = inspect.unwrap(function).__code__
     lines = _lines_of(code, function)
     return None if lines is None else unparsed_source("".join(lines), code.co_filename, code.co_firstlineno)
