@@ -1,4 +1,4 @@
-// Exponentials and logarithms of float without branches, calls or tables, so that loops over them become vector
+// Exponentials, logarithms and powers of float without branches, calls or tables, so that loops over them become vector
 // instructions. They are computed in double and rounded once: within 0.51 units in the last place of the exact value,
 // also in fast mode, whose freedom to reorder sums is taken back here.
 #pragma once
@@ -33,7 +33,16 @@ HELION_MSL_FUNC double scaled_exp(double k, double r) {
   return sum * bit_cast<double>(bit_cast<uint64>(exponent) << 52);
 }
 
-// Beyond these limits a float is infinite or zero. NaN compares false and stays.
+// 2^x. Beyond these limits a float is infinite or zero. NaN compares false and stays.
+HELION_MSL_FUNC float exp2(double x) {
+#pragma clang fp contract(fast) reassociate(off)
+  x = x > wide(129) ? wide(129) : x;
+  x = x < wide(-151) ? wide(-151) : x;
+  const double k = __builtin_rint(x);
+  return static_cast<float>(scaled_exp(k, (x - k) * ln_2));
+}
+
+// The same limits for e^x.
 HELION_MSL_FUNC double exp(double x) {
 #pragma clang fp contract(fast) reassociate(off)
   x = x > wide(89) ? wide(89) : x;
@@ -107,6 +116,32 @@ HELION_MSL_FUNC float log10(float x) {
   const elementary::logarithm_parts parts = elementary::split_logarithm(x);
   return elementary::logarithm_of(
       x, (parts.exponent * elementary::ln_2 + parts.log_of_rest) * wide(0.434294481903251827651128918917L));
+}
+
+HELION_MSL_FUNC float exp10(float x) {
+  return elementary::exp2(static_cast<double>(x) * wide(3.32192809488736234787031942949L));
+}
+
+// The special cases of IEEE 754 (9.2.1): 1 where y is 0 or x is 1, also for NaN; a sign where x has one and y is odd.
+HELION_MSL_FUNC float pow(float x, float y) {
+#pragma clang fp contract(fast) reassociate(off)
+  constexpr float largest = 0x1.fffffep127f;
+  const float size = __builtin_fabsf(x);
+  const elementary::logarithm_parts parts = elementary::split_logarithm(size);
+  double logarithm = parts.log_of_rest * wide(1.44269504088896340735992468100L) + parts.exponent;
+  logarithm = size == 0.0f ? -__builtin_inf() : logarithm;
+  logarithm = size <= largest ? logarithm : size + size;
+  // An infinite exponent does what the largest one does, which is even too; and 0 times it is 0, as 1 to it is 1.
+  float exponent = y > largest ? largest : y;
+  exponent = exponent < -largest ? -largest : exponent;
+  const float power = elementary::exp2(static_cast<double>(exponent) * logarithm);
+  const float half = exponent * 0.5f;
+  const bool is_whole = __builtin_rintf(exponent) == exponent;
+  const bool is_odd = is_whole && __builtin_rintf(half) != half;
+  const uint32 sign = is_odd ? bit_cast<uint32>(x) & 0x80000000u : 0u;
+  float result = bit_cast<float>(bit_cast<uint32>(power) | sign);
+  result = x < 0.0f && size <= largest && !is_whole ? __builtin_nanf("") : result;
+  return x == 1.0f || y == 0.0f ? 1.0f : result;
 }
 
 HELION_MSL_FUNC float tanh(float x) {

@@ -11,9 +11,6 @@ namespace helion_host {
 HELION_MSL_FUNC float divide(float x, float y) {
   return x / y;
 }
-HELION_MSL_FUNC float exp10(float x) {
-  return libm::pow(10.0f, x);
-}
 HELION_MSL_FUNC float fdim(float x, float y) {
   return is_nan(x) ? x : is_nan(y) ? y : x > y ? x - y : 0.0f;
 }
@@ -122,7 +119,7 @@ HELION_MSL_FLOATING_1(cos, helion_host::libm::cos)
 HELION_MSL_FLOATING_1(cosh, helion_host::libm::cosh)
 HELION_MSL_FLOATING_1(cospi, helion_host::cospi)
 HELION_MSL_FLOATING_1(exp, helion_host::libm::exp)
-HELION_MSL_FLOATING_1(exp10, helion_host::exp10)
+HELION_MSL_FLOATING_1(exp10, helion_host::libm::exp10)
 HELION_MSL_FLOATING_1(exp2, helion_host::libm::exp2)
 HELION_MSL_FLOATING_1(fabs, helion_host::libm::fabs)
 HELION_MSL_FLOATING_1(floor, helion_host::libm::floor)

@@ -202,7 +202,6 @@ HELION_HOST_MATH_2(atan2, __builtin_atan2f)
 HELION_HOST_MATH_2(copysign, __builtin_copysignf)
 HELION_HOST_MATH_2(fmod, __builtin_fmodf)
 HELION_HOST_MATH_2(nextafter, __builtin_nextafterf)
-HELION_HOST_MATH_2(pow, __builtin_powf)
 HELION_MSL_FUNC float fma(float x, float y, float z) {
   return __builtin_fmaf(x, y, z);
 }
