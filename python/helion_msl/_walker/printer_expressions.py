@@ -246,7 +246,10 @@ class ExpressionPrinter:
         if isinstance(left, ir.Position) and isinstance(right, ir.Constant) and node.type is BOOL and right.value >= 0:
             # As unsigned numbers they compare alike, where the constant is not negative.
             return f"{self._position(left)} {node.operator} {self.text(right, own + 1)}", own
-        if not is_shift:
+        if is_shift:
+            # Each operand is promoted by itself.
+            left, right = self._uncast(left) if node.type is INT32 else left, self._uncast(right)
+        else:
             left, right = self.pair(left, right)
         return f"{self._operand(left, node, own)} {node.operator} {self._operand(right, node, own + 1)}", own
 
@@ -308,7 +311,7 @@ class ExpressionPrinter:
         return f"{self.text(node.operand, ATOM)}.{node.places}", ATOM
 
     def _text_Component(self, node: ir.Component) -> tuple[str, int]:
-        return f"{self.text(node.operand, ATOM)}[{self.text(node.index)}]", ATOM
+        return f"{self.text(node.operand, ATOM)}[{self._index(node.index)}]", ATOM
 
     def _text_VectorStore(self, node: ir.VectorStore) -> tuple[str, int]:
         place = self._element(node.element)
@@ -336,7 +339,8 @@ class ExpressionPrinter:
         return self.text(node.base) + indices
 
     def _index(self, node: ir.Expression) -> str:
-        return self._position(node) if isinstance(node, ir.Position) else self.text(node)
+        """Return an index, which C++ takes with any type of integer."""
+        return self._position(node) if isinstance(node, ir.Position) else self.text(self._uncast(node))
 
     def _text_AddressOf(self, node: ir.AddressOf) -> tuple[str, int]:
         if not node.pointee:
