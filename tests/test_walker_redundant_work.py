@@ -1,6 +1,6 @@
 """Work that the text leaves out, and the same kernels beside plain Python, where leaving too much out would show."""
 
-# ruff: noqa: B007 - loops whose meaning is tested
+# ruff: noqa: B007, B020 - loops whose meaning is tested
 
 from __future__ import annotations
 
@@ -275,6 +275,206 @@ def test_tuples_of_everything_are_assigned_as_python_does(seed, tmp_path) -> Non
     namespace: dict[str, object] = {}
     exec(compile(path.read_text(), str(path), "exec"), namespace)
     check(namespace["kernel"], torch.tensor([3, 1, 4, 1], dtype=torch.int32), torch.zeros(26, dtype=torch.int32))
+
+
+# ---- Loops that count in a variable of Python ----------------------------------------------------------------------
+
+
+def counted_twice(x, out, n):
+    total = 0
+    for start in range(0, n, 4):
+        k = start + 1
+        total += x[k]
+        for k in range(4):
+            total += k * x[k]
+    if total > 5:
+        for k in range(n):
+            total += x[k]
+    out[0] = total
+
+
+def count_that_is_read_later(x, out):
+    for k in range(3):
+        if x[k] == 2:
+            break
+    out[0] = k
+    for k in range(3):
+        out[1] += x[k]
+
+
+def test_a_loop_counts_in_its_variable_where_nothing_reads_it_later() -> None:
+    assert body_of(counted_twice, {"x": VECTOR, "out": VECTOR, "n": INT}) == [
+        "int total = 0;",
+        "for (int start = 0; start < n; start += 4) {",
+        "int k = start + 1;",
+        "total += x[k];",
+        "for (k = 0; k < 4; ++k) {",
+        "total += k * x[k];",
+        "}",
+        "}",
+        "if (total > 5) {",
+        "for (int k = 0; k < n; ++k) {",
+        "total += x[k];",
+        "}",
+        "}",
+        "out[0] = total;",
+    ]
+    assert body_of(count_that_is_read_later, {"x": VECTOR, "out": VECTOR}) == [
+        "int k;",
+        "for (int k_1 = 0; k_1 < 3; ++k_1) {",
+        "k = k_1;",
+        "if (x[k] == 2) {",
+        "break;",
+        "}",
+        "}",
+        "out[0] = k;",
+        "for (k = 0; k < 3; ++k) {",
+        "out[1] += x[k];",
+        "}",
+    ]
+
+
+LOOPS = """
+from helion_msl import language as ml
+
+
+def kernel(x, out, n):
+    k, total = 0, 0
+{statements}
+    out[0], out[1] = total, k if n > 1 else -1
+"""
+
+
+def loop_statements(draw: random.Random, depth: int, indent: str, in_loop: bool) -> list[str]:
+    """Return statements that assign and read `k`, in loops over it among others."""
+    found = []
+    for _ in range(draw.choice([1, 2, 3])):
+        kind = draw.randrange(9 if depth else 5)
+        inside = indent + "    "
+        if kind < 2:
+            found.append(f"{indent}total = (total * 3 + {draw.choice(['k', '7', 'x[k % 4]', 'k * 2'])}) % 10007")
+        elif kind == 2:
+            found.append(f"{indent}k = {draw.choice(['1', 'k + 2', 'total % 4', 'x[1]'])}")
+        elif kind == 3 and in_loop:
+            found.append(f"{indent}if total % {draw.choice('3456')} == {draw.choice('012')}:")
+            found.append(f"{inside}{draw.choice(['break', 'continue'])}")
+        elif kind == 4:
+            found.append(f"{indent}total += (k := {draw.choice(['k', 'total % 3'])})")
+        elif kind < 8:
+            head = draw.choice(["range(3)", "range(n)", "range(k % 3, 4)", "range(n, 0, -1)", "(5, 6)", "range(k % 5)"])
+            name = draw.choice("kkkj")
+            found.append(f"{indent}for {name} in {head}:")
+            found += loop_statements(draw, depth - 1, inside, in_loop=True)
+            if draw.randrange(3) == 0:
+                found += [f"{indent}else:", f"{inside}total += k + 100"]
+        else:
+            found.append(f"{indent}if total % 2:")
+            found += loop_statements(draw, depth - 1, inside, in_loop)
+            if draw.randrange(2):
+                found += [f"{indent}else:", *loop_statements(draw, depth - 1, inside, in_loop)]
+    return found
+
+
+def read_in_the_next_turn(x, out, n):
+    k, total = 7, 0
+    for j in range(n):
+        total += k
+        for k in range(j + 1):
+            total += 10 * k
+    out[0] = total
+
+
+def read_after_a_break(x, out, n):
+    k, total = 7, 0
+    for j in range(5):
+        for k in range(n):
+            total += k
+        if j == 2:
+            break
+        k = 0
+    else:
+        k = 9
+    out[0], out[1] = total, k
+
+
+def read_after_a_continue(x, out, n):
+    k, total = 7, 0
+    for j in range(4):
+        total = 2 * total + k
+        for k in range(j, n):
+            total += 10
+        if j % 2:
+            continue
+        k = 1
+    out[0] = total
+
+
+def changed_inside(x, out, n):
+    total = 0
+    for k in range(n):
+        k = k + x[k]
+        total += k
+    for k in range(n):
+        total += (k := k * 2) + k
+    for k in range(n):
+        for k in range(2):
+            total += k
+        total += 10 * k
+    k = 3
+    for k in range(k, 6):
+        total += k
+    for k in range(0, 6, k - 3):
+        total += 100 * k
+    for k in (1, 2):
+        for k in range(k):
+            total += 1000 * k
+            if x[k] == 3:
+                continue
+            total += 1
+    out[0] = total
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [read_in_the_next_turn, read_after_a_break, read_after_a_continue, changed_inside],
+    ids=lambda kernel: kernel.__name__,
+)
+def test_a_count_that_is_read_or_changed_is_a_copy(kernel) -> None:
+    x = torch.tensor([3, 1, 4, 1], dtype=torch.int32)
+    for n in (0, 1, 4):
+        check(kernel, x, torch.zeros(2, dtype=torch.int32), n)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_loops_leave_in_their_variable_what_python_does(seed, tmp_path) -> None:
+    statements = loop_statements(random.Random(seed), 3, "    ", in_loop=False)
+    path = tmp_path / f"loops_{seed}.py"
+    path.write_text(LOOPS.format(statements="\n".join(statements)))
+    namespace: dict[str, object] = {}
+    exec(compile(path.read_text(), str(path), "exec"), namespace)
+    x = torch.tensor([3, 1, 4, 1], dtype=torch.int32)
+    for n in (0, 3):
+        check(namespace["kernel"], x, torch.zeros(2, dtype=torch.int32), n)
+
+
+# ---- Casts ---------------------------------------------------------------------------------------------------------
+
+
+def narrow_indices(b, s, x, out):
+    i = ml.tid[0]
+    own = ml.local_array(300, ml.int32)
+    own[int(b[i])] = int(s[i]) << 2
+    own[int(s[i]) + 290] = i << int(b[i] & 3)
+    out[i] = x[int(b[i]) % 4] + own[b[i]] + own[int(s[i]) + 290] + x[ml.int64(s[i]) + 8] + ml.uint32(b[i]) * 2
+
+
+def test_an_index_is_promoted_by_itself() -> None:
+    types = {"b": TensorType(SCALAR_TYPES["uint8"], 1), "s": TensorType(SCALAR_TYPES["int16"], 1)}
+    lines = body_of(narrow_indices, {**types, "x": VECTOR, "out": TensorType(SCALAR_TYPES["int64"], 1)})
+    assert "own[b[i]] = s[i] << 2;" in lines
+    assert not any("int(b[i])]" in line or "int(s[i]) <<" in line for line in lines)
+    b, s = torch.tensor([0, 7, 200, 255], dtype=torch.uint8), torch.tensor([-8, -1, 3, 7], dtype=torch.int16)
+    check(narrow_indices, b, s, torch.arange(16, dtype=torch.int32), torch.zeros(4, dtype=torch.int64), block_dims=4)
 
 
 # ---- Helper functions ----------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@
 ``divergence``      barriers that not all threads can reach
 ``helion_dialect``  the language that Helion's own Metal backend emits
 ``infer``           repeats the parse until the types of all variables are stable
+``counters``        loops that count in their variable itself; ``hoist``: offsets computed in front of loops
 ``scopes``          where C++ declares each variable
 ``printer``         IR to MSL, with ``printer_statements``, ``printer_expressions`` and ``literals``
 ``prelude``         MSL helper functions that printed kernels call

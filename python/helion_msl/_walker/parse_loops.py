@@ -186,7 +186,7 @@ class LoopParser(AssignmentParser):
         non_negative = (ir.is_non_negative(start) and rises) or self._falls_to_zero(stop, step)
         line = self.source.line(node)
         counter = self.variables.counter(node, name, counter_type, non_negative, line)
-        counter.is_loop_owned = owned
+        counter.is_loop_owned, counter.is_temporary = owned, not owned
         if owned:
             self.variables.shadow(name, counter)
             if self.assigned is not None:

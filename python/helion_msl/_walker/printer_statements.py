@@ -205,7 +205,8 @@ class StatementPrinter(ExpressionPrinter):
         else:
             test = f"({step} > 0 && {name} < {stop}) || ({step} < 0 && {name} > {stop})"
             move = f"{name} += {step}"
-        with self.block(f"for ({node.counter.type.msl} {name} = {start}; {test}; {move})", node.line):
+        counter = self._declarator(node.counter) if id(node) in self._declarations.with_assignment else name
+        with self.block(f"for ({counter} = {start}; {test}; {move})", node.line):
             self._block(node.body)
 
     def _print_While(self, node: ir.While) -> None:

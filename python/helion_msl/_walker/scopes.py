@@ -1,10 +1,11 @@
 """Where C++ declares each variable.
 
 Python has one scope for a function, C++ one for each block. A variable is declared in the innermost block that holds
-all of its uses: with its first assignment where that stands directly in the block, otherwise in front of the statement
-that uses it first. The parser has made sure that every use follows an assignment on all paths, so a variable whose uses
-all lie in a loop's body carries nothing from one round to the next. Where its uses fall into several inner blocks, each
-of which assigns it before reading it, each block declares its own.
+all of its uses: with its first assignment where that stands directly in the block, in the head of a loop that counts in
+it where all uses are in that loop, otherwise in front of the statement that uses it first. The parser has made sure
+that every use follows an assignment on all paths, so a variable whose uses all lie in a loop's body carries nothing
+from one round to the next. Where its uses fall into several inner blocks, each of which assigns it before reading it,
+each block declares its own.
 
 A variable that is never read is dropped with its assignments, where these have no effect of their own. A parameter of a
 function that Python assigns is assigned itself, as it is the function's own in C++ too.
@@ -28,7 +29,7 @@ class Declarations:
     """What is declared where.
 
     Attributes:
-        with_assignment: assignments that declare their variable.
+        with_assignment: assignments that declare their variable, and loops that declare their counter.
         before: variables declared in front of a statement, by the id of the block and the statement's index.
         variables: all of them, in the order of their first use.
     """
@@ -106,7 +107,7 @@ def declare(body: list[ir.Statement], uses: Uses, known: Container[int] = ()) ->
     """Return where each variable of a function is declared; those whose ids are in ``known`` have been."""
     paths: dict[int, list[Path]] = {}
     declarations = Declarations()
-    counters: set[int] = set()
+    counters: dict[int, ir.For | None] = {}  # the loop, by the id of a variable that nothing else assigns
 
     def use(variable: ir.Variable, path: Path) -> None:
         if id(variable) in known:
@@ -122,17 +123,24 @@ def declare(body: list[ir.Statement], uses: Uses, known: Container[int] = ()) ->
             here = [*path, (block, index)]
             for part in uses[id(statement)]:
                 use(part.variable, here)
+                if type(part) is ir.AssignExpression:
+                    counters[id(part.variable)] = None
             if isinstance(statement, ir.Assign):
                 use(statement.variable, here)
+                counters[id(statement.variable)] = None
             elif isinstance(statement, ir.For):
-                counters.add(id(statement.counter))
+                counter = id(statement.counter)
+                counters[counter] = None if counter in counters else statement
                 use(statement.counter, here)
             for child in ir.blocks(statement):
                 visit(child, here)
 
     visit(body, [])
     for variable in declarations.variables:
-        if id(variable) not in counters and not _declare_in_blocks(variable, paths[id(variable)], declarations):
+        loop = counters.get(id(variable))
+        if loop is not None:
+            declarations.with_assignment.add(id(loop))
+        elif not _declare_in_blocks(variable, paths[id(variable)], declarations):
             _declare_in_front(variable, paths[id(variable)], declarations)
     return declarations
 
@@ -158,6 +166,11 @@ def _declare_in_blocks(variable: ir.Variable, paths: list[Path], declarations: D
     statement = block[index]
     if len(first) == depth and isinstance(statement, ir.Assign) and statement.variable is variable:
         if any(isinstance(part, ir.Read) and part.variable is variable for part in ir.walk(statement.value)):
+            return False
+        declarations.with_assignment.add(id(statement))
+        return True
+    if isinstance(statement, ir.For) and statement.counter is variable:
+        if any(path[depth - 1][1] != index for path in paths):
             return False
         declarations.with_assignment.add(id(statement))
         return True
