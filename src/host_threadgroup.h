@@ -38,9 +38,10 @@ struct alignas(64) Simdgroup {
   std::array<void *, simd_width> operands{};
   std::array<helion_host_combine, simd_width> combines{};
   // How many scopes each lane is in, and for each of them, outermost first, where in the program it begins (upper half)
-  // and how many turns the lane has made in it (lower half). The smaller of two such numbers is behind the other.
+  // and how many turns the lane has made in it (lower half). The smaller of two such numbers is behind the other. Where
+  // a lane is in no scope it has no number: 8 KiB a simdgroup that most kernels never touch.
   std::array<std::uint32_t, simd_width> depths{};
-  std::array<std::array<std::uint64_t, simd_width>, max_scope_depth> progress{};
+  std::array<std::array<std::uint64_t, simd_width>, max_scope_depth> progress;
 
   // Lanes that a barrier waits for.
   std::uint32_t live() const { return lanes & ~(left_early | ran_to_end); }
@@ -57,7 +58,8 @@ enum class Divergence : std::uint8_t { none, threadgroup_barrier, simdgroup_barr
 
 class HostThreadgroup {
  public:
-  HostThreadgroup() = default;
+  // Not defaulted: `new HostThreadgroup()` would set all of its 300 KiB to zero first.
+  HostThreadgroup() {}
   HostThreadgroup(const HostThreadgroup &) = delete;
   HostThreadgroup &operator=(const HostThreadgroup &) = delete;
 
@@ -123,8 +125,8 @@ class HostThreadgroup {
   const helion_host_launch *launch_ = nullptr;
   const std::atomic<bool> *cancelled_ = nullptr;
   std::array<std::uint32_t, 3> position_{};
-  std::array<Simdgroup, max_threads_per_threadgroup / simd_width> simdgroups_{};
-  std::array<Start, max_threads_per_threadgroup> starts_{};
+  std::array<Simdgroup, max_threads_per_threadgroup / simd_width> simdgroups_;
+  std::array<Start, max_threads_per_threadgroup> starts_;
   std::string failure_;
   std::unique_ptr<unsigned char[], AlignedDelete> threadgroup_memory_;  // of the kernel's arguments
   std::uint64_t threadgroup_memory_size_ = 0;

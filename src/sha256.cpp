@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstring>
 
+#include "sha256_instructions.h"
+
 namespace helion_msl {
 namespace {
 
@@ -28,6 +30,7 @@ std::uint32_t read_big_endian(const unsigned char *bytes) {
 }  // namespace
 
 void Sha256::process(const unsigned char *block) {
+  if (has_sha256_instructions()) return process_by_instructions(state_, block, round_constants);
   std::array<std::uint32_t, 64> schedule;
   for (std::size_t t = 0; t < 16; ++t) schedule[t] = read_big_endian(block + 4 * t);
   for (std::size_t t = 16; t < 64; ++t) {
