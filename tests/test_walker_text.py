@@ -112,6 +112,25 @@ def test_parentheses_follow_precedence_only() -> None:
         x[0] = helion_msl::floor_divide(a + b, 2.0f) * helion_msl::floor_remainder(a, 3.0f);""")
 
 
+def test_signed_integers_are_added_in_the_order_of_python_where_another_could_overflow() -> None:
+    text = """
+    def kernel(out, a, b, u):
+        i, j = ml.tid[0], ml.tid[1]
+        out[0] = a + (b - 1) + a * (b * 3)
+        out[1] = i + (j + 1)
+        out[2] = u + (u - 1) + u * (u * 3)
+        out[3] = a + (i + j)
+    """
+    types = {"out": vector("int64"), "a": INT, "b": INT, "u": SCALAR_TYPES["uint32"]}
+    assert body(text, types, line_directives=False) == textwrap.dedent("""\
+        int i = tid.x;
+        int j = tid.y;
+        out[0] = a + (b - 1) + a * (b * 3);
+        out[1] = i + j + 1;
+        out[2] = u + u - 1u + u * u * 3u;
+        out[3] = a + (i + j);""")
+
+
 def test_what_does_nothing_is_left_out() -> None:
     text = """
     def kernel(x, out, n):

@@ -15,7 +15,8 @@ Numbers mean what they mean to Python as long as they fit their type. An integer
 what it is computed from, needs 64; a float is float32. A literal takes the type of what it meets (``x[i] * 2.0`` of a
 half is a half). Operators compute in the narrowest of int32, uint32, int64, uint64 that holds both operands' values, in
 the float where an integer meets one, and in float32 where two different floats meet; ``/`` of integers gives float32.
-Beyond its range a number wraps (integers) or becomes infinite (floats); dividing by zero gives an undefined number.
+Signed integers must fit their type: what becomes of one that does not is undefined. Beyond its range an unsigned one
+wraps, and a float becomes infinite; dividing by zero gives an undefined number.
 A variable has one type, which holds all values assigned to it.
 
 Every name also works in plain Python, one thread at a time: :func:`helion_msl.reference.run` executes a kernel so.

@@ -260,10 +260,22 @@ class ExpressionPrinter:
             is_and_in_or = (parent.operator, node.operator) == ("||", "&&")
             if is_comparison or is_and_in_or or (is_other and parent.operator in _LOOSE):
                 precedence = ATOM
-            elif (parent.operator, node.operator) in _ASSOCIATIVE and isinstance(node.type, ScalarType):
-                # Integers wrap around alike in any order.
-                precedence = PRECEDENCE[node.operator] if node.type.is_integer else precedence
+            elif self._may_regroup(parent, node):
+                precedence = PRECEDENCE[node.operator]
         return self.text(node, precedence)
+
+    @staticmethod
+    def _may_regroup(parent: ir.Binary, node: ir.Binary) -> bool:
+        """Whether ``a + (b + c)`` may be computed as ``a + b + c``: a sum of the other order must not overflow alone.
+
+        Unsigned integers wrap around alike in any order; of signed ones the overflow is undefined in C++.
+        """
+        if not isinstance(node.type, ScalarType) or (parent.operator, node.operator) not in _ASSOCIATIVE:
+            return False
+        if node.type.kind == "uint":
+            return True
+        is_sum = node.type.is_integer and parent.operator == node.operator == "+"
+        return is_sum and all(map(ir.is_non_negative, (parent.left, node.left, node.right)))
 
     def _text_Conditional(self, node: ir.Conditional) -> tuple[str, int]:
         body, orelse = self.pair(node.body, node.orelse)
