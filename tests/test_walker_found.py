@@ -455,6 +455,41 @@ def test_a_choice_between_a_truth_value_and_an_unsigned_number_is_unsigned() -> 
         assert out.tolist() == [exact % 2**32, exact % 2**32, exact]
 
 
+# ---- Simdgroups of which not all lanes are there -------------------------------------------------------------------
+
+
+def reduced_by_some_lanes(w, h, b, out, extremes):
+    i = ml.gid[0]
+    if i % 3 == 0 or i == 40:
+        out[i, 0] = ml.simd_sum(w[i])
+        out[i, 1] = ml.simd_max(w[i])
+        extremes[i, 0] = ml.simd_max(h[i])
+        extremes[i, 1] = ml.simd_min(h[i])
+        extremes[i, 2] = ml.simd_max(b[i])
+    out[i, 2] = ml.simd_min(w[i])
+    out[i, 3] = ml.simd_product(w[i] % 3 + 1)
+    extremes[i, 3] = ml.simd_sum(h[i])
+
+
+def test_reductions_of_wide_and_narrow_numbers_are_those_of_the_lanes_that_are_there() -> None:
+    w = torch.arange(77) * 3000000001 - 10**11
+    h = (torch.arange(77) % 13 - 6).half() / 4
+    b = (torch.arange(77) * 7 % 31).to(torch.int8)
+    out, extremes = torch.zeros(77, 4, dtype=torch.int64), torch.zeros(77, 4)
+    metal_jit(reduced_by_some_lanes)[1, 77](w, h, b, out, extremes)
+    for first in range(0, 77, 32):
+        here = torch.arange(first, min(first + 32, 77))
+        some = here[(here % 3 == 0) | (here == 40)]
+        wanted = torch.zeros_like(out[here])
+        wanted[some - first, 0], wanted[some - first, 1] = w[some].sum(), w[some].max()
+        wanted[:, 2], wanted[:, 3] = w[here].min(), (w[here] % 3 + 1).prod()
+        assert torch.equal(out[here], wanted)
+        floats = torch.zeros_like(extremes[here])
+        floats[some - first, 0], floats[some - first, 1] = h[some].max().float(), h[some].min().float()
+        floats[some - first, 2], floats[:, 3] = b[some].max().float(), h[here].sum().float()
+        assert torch.equal(extremes[here], floats)
+
+
 # ---- Names that the translator searched for without end ------------------------------------------------------------
 
 M = 3

@@ -13,11 +13,11 @@ from __future__ import annotations
 from .prelude_overloads import Overloads
 
 
-def _of_halves(name: str, lane: str) -> dict[str, str]:
-    """Return a shuffle of 64-bit integers; ``lane`` names its second parameter."""
+def _of_halves(name: str, lane: str, called: str = "") -> dict[str, str]:
+    """Return a shuffle of 64-bit integers; ``lane`` names its second parameter, ``called`` it where that differs."""
     return {
         kind: f"""
-inline {kind} {name}({kind} x, uint {lane}) {{
+inline {kind} {called or name}({kind} x, uint {lane}) {{
   return as_type<{kind}>(uint2(metal::{name}(wide(x).x, ushort({lane})), metal::{name}(wide(x).y, ushort({lane}))));
 }}"""
         for kind in ("long", "ulong")
@@ -74,6 +74,16 @@ inline T {name}(T) {{
     )
 
 
+_LANE = Overloads(
+    "",
+    """
+template <typename T>
+inline T value_of_lane(T x, uint lane) {
+  return metal::simd_shuffle(x, ushort(lane));
+}""",
+    _of_halves("simd_shuffle", "lane", "value_of_lane"),
+)
+
 _IDENTITIES = {"lowest": _limit("lowest", "lowest", "-INFINITY"), "highest": _limit("highest", "max", "INFINITY")}
 
 
@@ -116,6 +126,26 @@ inline T simd_{name}(T value) {{
   return segment_{name}(value, 32);
 }}""",
             _native(name),
+        )
+        snippets[f"simd_active_{name}"] = Overloads(
+            "",
+            f"""
+// Over the lanes that are here: a shuffle from any other is undefined.
+template <typename T>
+inline T simd_active_{name}(T value) {{
+  uint lanes = simd_ballot(true);
+  if (lanes == 0xffffffffu) {{
+    return segment_{name}(value, 32);
+  }}
+  T own = value;
+  value = value_of_lane(own, metal::ctz(lanes));
+  for (lanes &= lanes - 1; lanes != 0; lanes &= lanes - 1) {{
+    T other = value_of_lane(own, metal::ctz(lanes));
+    value = {combination};
+  }}
+  return value;
+}}""",
+            {},
         )
         snippets[f"threadgroup_{name}"] = f"""
 // Over groups of `span` threads, a multiple of 32 up to 1024; `parts` holds span / 32 values for this group, `index`
@@ -207,4 +237,12 @@ inline uint simd_ballot(bool condition) {
 
 _QUAD = {f"quad_{name}": _of_quadgroup(name) for name in ("max", "min")}
 
-SNIPPETS = {**_QUAD, **_SHUFFLES, **_IDENTITIES, **_reductions(), **_index_reductions(), **_BALLOT}
+SNIPPETS = {
+    **_QUAD,
+    **_SHUFFLES,
+    "value_of_lane": _LANE,
+    **_BALLOT,
+    **_IDENTITIES,
+    **_reductions(),
+    **_index_reductions(),
+}

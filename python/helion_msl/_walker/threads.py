@@ -117,11 +117,14 @@ def simdgroup_call(
     helper = scalar.bits == 64 or msl in ("simd_max", "simd_min", "quad_max", "quad_min")
     lanes = [fold.convert(lane, UINT32) for lane in numbers[1:]]
     name = f"helion_msl::{msl}" if helper else f"metal::{msl}"
+    if helper and msl in _REDUCTIONS and scalar.msl not in ("float", "int", "uint"):
+        name = f"helion_msl::simd_active_{msl.removeprefix('simd_')}"
     if helper and scalar.bits == 64 and msl not in _HELPED:
         raise parser.error(node, f"Metal has no {msl} of 64-bit integers", "convert to 32 bits: ml.int32(x)")
     return ir.Call(name, (fold.convert(value, scalar), *lanes), scalar, has_effect=True)
 
 
+_REDUCTIONS = frozenset({"simd_sum", "simd_product", "simd_max", "simd_min"})
 _HELPED = frozenset(
     [
         "simd_sum",
