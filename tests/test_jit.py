@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy
 import pytest
 import torch
 
+import captured_settings
 import helion_msl
-from helion_msl import ArgumentError, MetalCompileError, TranslationError, metal_jit
+from helion_msl import ArgumentError, MetalCompileError, TranslationError, jit, metal_jit
 from helion_msl import language as ml
 
 FACTOR = 2
@@ -224,6 +227,28 @@ def test_diagnostics_of_the_metal_compiler_name_the_python_line() -> None:
         helion_msl.compile(broken, device="cpu")
     line = kernel.fn.__code__.co_firstlineno + 2
     assert f"test_jit.py:{line}" in str(raised.value)
+
+
+def test_diagnostics_of_a_launch_name_the_line_of_the_function_that_is_called(monkeypatch) -> None:
+    """No Python is known that gets through the translator and not through the compiler, so the text is broken here."""
+
+    @metal_jit
+    def kernel(out):
+        value = out[0] + 1
+        out[0] = captured_settings.scaled(value)
+
+    def broken(request, real=jit._translation_cache.translate):
+        translation = real(request)
+        assert translation.msl.count("return value * 2") == 1
+        return dataclasses.replace(translation, msl=translation.msl.replace("return value * 2", "return value * ?"))
+
+    monkeypatch.setattr(jit._translation_cache, "translate", broken)
+    out = torch.zeros(1)
+    with pytest.raises(MetalCompileError) as raised:
+        kernel[1, 1](out)
+    line = captured_settings.scaled.__code__.co_firstlineno + 1
+    assert f"captured_settings.py:{line}:" in str(raised.value)
+    assert out.item() == 0
 
 
 def test_code_of_helion_is_recognized_and_its_integers_are_constants(tmp_path) -> None:

@@ -377,3 +377,19 @@ def test_threadgroup_memory_is_limited_together() -> None:
 
     with pytest.raises(TranslationError, match="take 40000 bytes together"):
         translate(kernel, {"out": TensorType(FLOAT, 1)})
+
+
+squared = lambda value: value * value  # noqa: E731
+
+
+def calls_a_lambda(x):
+    x[0] = 1 + squared(x[0])
+
+
+def test_a_lambda_is_refused_where_it_is_called() -> None:
+    with pytest.raises(TranslationError, match="a lambda cannot become part of a kernel") as raised:
+        metal_jit(calls_a_lambda).msl(torch.ones(1))
+    error = raised.value
+    assert (error.filename, error.line) == (__file__, calls_a_lambda.__code__.co_firstlineno + 1)
+    assert error.source_line[error.column - 1 :] == "squared(x[0])"
+    assert "define the function with `def`" in error.remedy
