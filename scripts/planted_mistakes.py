@@ -297,6 +297,22 @@ MISTAKES = (
         r"FAILED \S+test_codes_of_other_domains_mean_something_else",
         (f"{_ERRORS}::test_codes_of_other_domains_mean_something_else",),
     ),
+    Mistake(
+        "a kernel that streams launch in turn is named again and again",
+        "metal_command_buffer.mm",
+        "[&](const KernelName &known) { return *known == *name; }",
+        "[](const KernelName &) { return false; }",
+        r"FAILED \S+test_a_kernel_that_streams_launch_in_turn_is_named_once",
+        (f"{_STREAMS}::test_a_kernel_that_streams_launch_in_turn_is_named_once",),
+    ),
+    Mistake(
+        "a forked process goes on with its parent's GPU",
+        "metal_runtime.mm",
+        "[] { is_forked_child.store(true, std::memory_order_relaxed); }",
+        "[] { is_forked_child.store(false, std::memory_order_relaxed); }",
+        r"FAILED \S+test_a_forked_process_is_refused_the_gpu_of_its_parent",
+        (f"{_ERRORS}::test_a_forked_process_is_refused_the_gpu_of_its_parent",),
+    ),
     # Tools
     Mistake(
         "a debug group is left open where the launch fails",

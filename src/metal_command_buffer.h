@@ -25,12 +25,13 @@ struct CommandBufferRecord {
   std::uint64_t serial = 0;  // counts records, from 1
   std::uint64_t launches = 0;
   std::array<KernelName, 16> kernels;  // distinct names, in the order of first use
-  std::size_t kernel_count = 0;        // above the size of `kernels`: the rest goes unnamed
+  std::size_t kernel_count = 0;        // of `kernels`
+  bool has_other_kernels = false;      // which found no place there
   std::shared_ptr<GpuTimeRegion> region;
   std::atomic<bool> finished = false;
 
-  void add_kernel(const KernelName &name);
-  std::string describe() const;  // "12 launches of softmax, add"
+  void add_kernel(const KernelName &name);  // does nothing where the name is there
+  std::string describe() const;             // "12 launches of softmax, add"
 };
 
 // Follows command buffers to their end. One for the process, which is never destroyed: handlers may come late.

@@ -23,7 +23,8 @@ std::string advice(NSError *error) {
       return ". The GPU stops work that runs for seconds: look for a loop that does not end, or split the launch";
     case MTLCommandBufferErrorPageFault:
       return ". A kernel reached memory outside its buffers: check its indices, or run it on CPU tensors; "
-             "MTL_SHADER_VALIDATION=1 in the environment makes Metal name the line";
+             "MTL_SHADER_VALIDATION=1 and MTL_SHADER_VALIDATION_REPORT_TO_STDERR=1 in the environment make Metal name "
+             "the line";
     case MTLCommandBufferErrorInvalidResource:
       return ". Memory that the work uses was gone when it ran: look for code that releases a tensor's buffer itself";
     case MTLCommandBufferErrorOutOfMemory:
@@ -40,16 +41,19 @@ std::string advice(NSError *error) {
 }  // namespace
 
 void CommandBufferRecord::add_kernel(const KernelName &name) {
-  if (kernel_count < kernels.size()) kernels[kernel_count] = name;
-  ++kernel_count;
+  const auto end = kernels.begin() + static_cast<std::ptrdiff_t>(kernel_count);
+  if (std::any_of(kernels.begin(), end, [&](const KernelName &known) { return *known == *name; })) return;
+  if (kernel_count == kernels.size()) {
+    has_other_kernels = true;
+  } else {
+    kernels[kernel_count++] = name;
+  }
 }
 
 std::string CommandBufferRecord::describe() const {
   std::string text = std::to_string(launches) + (launches == 1 ? " launch of " : " launches of ");
-  const std::size_t listed = std::min(kernel_count, kernels.size());
-  for (std::size_t i = 0; i < listed; ++i) text += (i == 0 ? "" : ", ") + *kernels[i];
-  if (kernel_count > listed) text += " and " + std::to_string(kernel_count - listed) + " more kernels";
-  return text;
+  for (std::size_t i = 0; i < kernel_count; ++i) text += (i == 0 ? "" : ", ") + *kernels[i];
+  return has_other_kernels ? text + " and other kernels" : text;
 }
 
 // Lives in the handler's block. Where Metal drops the block without calling it, as for a buffer that is never

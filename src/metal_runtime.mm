@@ -2,6 +2,8 @@
 // on torch's queue. docs/metal_runtime.md says why each message is sent where it is sent.
 #include "metal_runtime.h"
 
+#include <pthread.h>
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -21,6 +23,17 @@ namespace {
 constexpr NSUInteger placeholder_bytes = 256;  // the largest alignment of a buffer argument
 
 const char queue_key = 0;  // only its address counts
+
+// In a child of fork(), where the parent's threads and its connections to the GPU's driver are missing, Apple's
+// frameworks end the process or wait for ever.
+std::atomic<bool> is_forked_child = false;
+
+void refuse_in_forked_child() {
+  if (!is_forked_child.load(std::memory_order_relaxed)) return;
+  throw EngineUnavailableError(
+      "this process was forked from one that had used the GPU, and Apple's frameworks do not work in it. Start the "
+      "process with multiprocessing's \"spawn\" method, or use CPU tensors in it");
+}
 
 // Lets run_on() know the queue when it runs the caller. Allocates, once for each queue.
 void mark_queue(dispatch_queue_t queue) { dispatch_queue_set_specific(queue, &queue_key, (void *)queue, nullptr); }
@@ -158,6 +171,8 @@ MetalEngine::MetalEngine()
     is_paravirtual_ = helion_msl::text_of(device_.get().name).find("Paravirtual") != std::string::npos;
   });
   if (!device_ || !placeholder_) throw EngineUnavailableError("torch's MPS stream has no usable Metal device");
+  // Once: this constructor is not run again after it has returned.
+  pthread_atfork(nullptr, nullptr, [] { is_forked_child.store(true, std::memory_order_relaxed); });
 }
 
 std::string MetalEngine::description() {
@@ -184,6 +199,7 @@ std::string MetalEngine::archive_key(const std::string &expanded, const CompileR
 }
 
 std::shared_ptr<const CompiledKernel> MetalEngine::compile(const CompileRequest &request) {
+  refuse_in_forked_child();
   std::shared_ptr<const CompiledKernel> kernel;
   guard_objective_c<MetalCompileError>("compiling", [&] {
     const AutoreleasePool pool;
@@ -298,6 +314,7 @@ void MetalEngine::launch(const CompiledKernel &kernel, std::span<const BoundArgu
 
 void MetalEngine::launch_all(std::span<const PreparedLaunch> launches, std::span<const BoundArgument> arguments) {
   if (launches.empty()) return;
+  refuse_in_forked_child();
   monitor_.throw_failures();
   MetalStream &stream = current_stream();
   run_on(stream.queue, "launching a kernel", [&] {
@@ -365,6 +382,7 @@ MetalEngine &the_metal_engine() {
   // Where this throws, the next call tries again: torch may be imported by then. Never destroyed, as the process's end
   // may find torch's stream gone.
   static auto *engine = new MetalEngine;
+  refuse_in_forked_child();
   return *engine;
 }
 

@@ -224,7 +224,7 @@ def test_a_failure_names_the_kernels_of_its_buffer_and_no_others(asynchronous):
     for source in named:
         helion_msl.launch(source, (x,), 1, 1)
     double.stage_command_buffer_error(3, "page fault")
-    with pytest.raises(helion_msl.KernelError, match=r"18 launches of k0, .*k15 and 2 more kernels failed"):
+    with pytest.raises(helion_msl.KernelError, match=r"18 launches of k0, .*, k15 and other kernels failed"):
         helion_msl.synchronize("mps")
 
 
@@ -374,6 +374,39 @@ def test_a_machine_without_a_gpu_says_what_is_missing(machine, reason):
     refusal, description = run_program(UNAVAILABLE % machine).splitlines()
     assert reason in refusal
     assert description.startswith("metal: Apple M3 (double), MSL ")
+
+
+@pytest.mark.slow
+def test_a_forked_process_is_refused_the_gpu_of_its_parent():
+    program = """
+    import os
+    double = session.start()
+    source, x = "kernel void f(device float *x [[buffer(0)]]) { x[0] += 1; }", torch.ones(1, device="mps")
+    kernel = helion_msl.compile(source, device="mps")
+    kernel((x,), 1, 1)
+    calls = [
+        lambda: kernel((x,), 1, 1),
+        lambda: helion_msl.launch(source, (x,), 1, 1),
+        lambda: helion_msl.compile(source + "// another", device="mps"),
+        lambda: helion_msl.commit("mps"),
+        lambda: helion_msl.synchronize("mps"),
+        lambda: helion_msl.device_info("mps"),
+    ]
+    child = os.fork()
+    if child == 0:
+        refusals = 0
+        for call in calls:
+            try:
+                call()
+            except helion_msl.EngineUnavailableError as refusal:
+                refusals += "spawn" in str(refusal)
+        os._exit(refusals)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), len(calls))
+    kernel((x,), 1, 1)
+    helion_msl.synchronize("mps")
+    print(x.item(), double.take_violations())
+    """
+    assert run_program(program).splitlines() == ["6 6", "3.0 []"]
 
 
 @pytest.mark.slow

@@ -193,6 +193,18 @@ def test_a_failure_on_one_stream_leaves_the_others_alone(torch_2_15):
     assert (failing[0], fine[0]) == (0.0, 1.0)
 
 
+def test_a_kernel_that_streams_launch_in_turn_is_named_once(torch_2_15):
+    tensors = {stream: torch.zeros(4, device="mps") for stream in (1, 2)}
+    for _ in range(3):
+        for stream, x in tensors.items():
+            double.set_current_stream(stream)
+            add(x, 1.0)
+    double.stage_command_buffer_error(3, "page fault")
+    with pytest.raises(helion_msl.KernelError, match=r"^3 launches of add_float32 failed on the GPU"):
+        helion_msl.synchronize("mps")
+    assert sorted(x[0].item() for x in tensors.values()) == [0.0, 3.0]
+
+
 def test_a_failure_that_torch_raises_too_is_raised_once_with_the_kernels(torch_2_15):
     x = torch.zeros(4, device="mps")
     add(x, 1.0)
