@@ -186,10 +186,11 @@ std::string MetalEngine::description() {
 }
 
 // Everything that can change the pipeline's code. Empty where it cannot be told: shader validation puts checks into the
-// code, and which ones depends on variables that differ from one macOS to the next.
+// code, and which ones depends on variables that differ from one macOS to the next. Nor on a paravirtual GPU, which has
+// no architecture to compile for: Metal ends the process that opens an archive there.
 std::string MetalEngine::archive_key(const std::string &expanded, const CompileRequest &request,
                                      const std::string &kernel) const {
-  if (is_shader_validation_on()) return {};
+  if (is_paravirtual_ || is_shader_validation_on()) return {};
   std::string key = "metal pipeline 1\n";
   key += helion_msl::text_of([NSProcessInfo processInfo].operatingSystemVersionString) + "\n";
   key += helion_msl::text_of(device_.get().name) + " " + helion_msl::text_of(device_.get().architecture.name) + "\n";

@@ -345,7 +345,9 @@ def test_nothing_is_said_at_exit_about_what_is_alive():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.skipif(torch.backends.mps.is_available(), reason="Metal does not survive a fork")
+@pytest.mark.skipif(
+    sys.platform == "darwin" or torch.backends.mps.is_available(), reason="Apple's frameworks do not survive a fork"
+)
 def test_child_of_a_fork_launches():
     result = run_python(
         """

@@ -337,6 +337,14 @@ def test_nothing_is_stored_under_shader_validation(tmp_path, validation, second_
 
 
 @pytest.mark.slow
+def test_a_paravirtual_gpu_has_no_archives(tmp_path):
+    program = ARCHIVED.replace("session.start()\n", "session.start()\n    double.set_machine(is_paravirtual=True)\n", 1)
+    for _ in range(2):
+        assert run_program(program, HELION_MSL_CACHE_DIR=str(tmp_path)) == "1 0\n"
+    assert files_below(tmp_path) == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [b"", b"garbage", None], ids=["emptied", "overwritten", "cut short"])
 def test_a_damaged_archive_is_built_again(tmp_path, damage):
     cache = {"HELION_MSL_CACHE_DIR": str(tmp_path)}
