@@ -192,14 +192,14 @@ class Compilation {
     CacheKey key("request");
     key.add("extension", extension_fingerprint()).add("surroundings", surroundings_);
     key.add("math mode", request_.math_mode == MathMode::fast ? "fast" : "safe").add("kernel", request_.name);
-    for (const auto &[name, value] : request_.constants) {
+    for (const auto &constant : request_.constants) {
       std::visit(
           [&](auto number) {
             // By its bytes, which tell a NaN from another and -0.0 from 0.0.
             const std::string_view bytes(reinterpret_cast<const char *>(&number), sizeof(number));
-            key.add("constant", name).add(std::to_string(value.index()), bytes);
+            key.add("constant", constant.first).add(std::to_string(constant.second.index()), bytes);
           },
-          value);
+          constant.second);
     }
     key.add("source", source_.numbered_text()).add("preprocessed", preprocessed_);
     return key;
