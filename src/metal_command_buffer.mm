@@ -1,6 +1,7 @@
 #include "metal_command_buffer.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <utility>
 
 #include "autorelease_pool.h"
