@@ -366,6 +366,15 @@ def test_a_literal_of_bfloat16_is_rounded_to_the_nearest_even() -> None:
     assert torch.equal(out, torch.tensor([0.1, 257.0, 259.0]).bfloat16().float())
 
 
+def cast_to_a_dtype_of_torch(x, out, dtype: ml.constexpr):
+    out[0] = ml.cast(x[0], dtype)
+
+
+def test_a_torch_dtype_names_a_type_to_plain_python_too() -> None:
+    for dtype in (torch.float16, torch.bfloat16, torch.uint8, torch.bool, ml.int8):
+        check(cast_to_a_dtype_of_torch, torch.tensor([100.3]), torch.zeros(1), dtype=dtype)
+
+
 LARGEST_INT64 = float(2**63)
 
 

@@ -230,7 +230,10 @@ class constexpr:  # noqa: N801 - an annotation, like a builtin type
 
 
 def cast(x: float, dtype: DType) -> Any:
-    """Convert a number to a type: ``ml.cast(x, out.dtype)`` is ``out.dtype(x)``."""
+    """Convert a number to a type: ``ml.cast(x, out.dtype)`` is ``out.dtype(x)``; a torch dtype names a type too."""
+    if not callable(dtype):
+        name = str(dtype).removeprefix("torch.")
+        dtype = globals()["bool_" if name == "bool" else name]
     return dtype(x)
 
 
