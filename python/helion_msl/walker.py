@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from . import language
 from ._walker import divergence, helion_matmul, infer, ir, types
-from ._walker.counters import count_in_place
 from ._walker.dialect import Dialect, dialect_of_names
 from ._walker.helion_dialect import HelionParser
 from ._walker.hoist import hoist_offsets
@@ -121,11 +120,8 @@ def _translated(
 
     kernel = infer.stable(variables, one_pass)
     functions = program.functions_of(kernel.body)
-    bodies = [kernel.body, *(called.body for called in functions)]
-    for body in bodies:
-        count_in_place(body)
     if not is_helion:
-        for body in bodies:
+        for body in (kernel.body, *(called.body for called in functions)):
             hoist_offsets(body)
         divergence.warn(kernel.body, functions, source.filename)
     if name is not None:

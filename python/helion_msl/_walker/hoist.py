@@ -28,6 +28,8 @@ _Offsets: TypeAlias = dict[Hashable, _Offset]  # by what is computed
 
 _SUFFIX = "_offset"
 _LOOPS = (ir.For, ir.While)
+_WITH_ELEMENT = (ir.Load, ir.AddressOf, ir.VectorStore)
+_ASSIGNING = (ir.Assign, ir.StoreComponents)
 _LEAVES = (ir.Constant, ir.ArgumentRead, ir.Position)
 
 
@@ -77,9 +79,7 @@ class _Hoister:
                 yield statement.element
             parts += self._parts_of(statement)
         for part in parts:
-            if isinstance(part, ir.Load | ir.AddressOf | ir.VectorStore) and isinstance(
-                part.element.base, ir.TensorReference
-            ):
+            if isinstance(part, _WITH_ELEMENT) and isinstance(part.element.base, ir.TensorReference):
                 yield part.element
 
     def _parts_of(self, statement: ir.Statement) -> list[ir.Expression]:
@@ -95,7 +95,7 @@ class _Hoister:
         if found is None:
             parts = self._parts_of(statement)
             found = {id(part.variable) for part in parts if isinstance(part, ir.AssignExpression)}
-            if isinstance(statement, ir.Assign | ir.StoreComponents):
+            if isinstance(statement, _ASSIGNING):
                 found.add(id(statement.variable))
             elif isinstance(statement, ir.For):
                 found.add(id(statement.counter))

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from .values import Value
 
 
+_NAMING = (ir.Read, ir.AssignExpression)
+_HELD = (ScalarType, VectorType, SimdgroupMatrixType, PointerType, AccumulatorType)  # by a variable
+
+
 class _Target(NamedTuple):
     """What one target of a tuple assigns: names, and elements of memory or not."""
 
@@ -143,9 +147,7 @@ class AssignmentParser(ExpressionParser):
             self._assign_tuple(node, name, value)
             return
         self._refuse_aliases(node, name, value)
-        if not values.is_expression(value) or not isinstance(
-            value.type, ScalarType | VectorType | SimdgroupMatrixType | PointerType | AccumulatorType
-        ):
+        if not values.is_expression(value) or not isinstance(value.type, _HELD):
             raise self.error(node, *self._not_assignable(name, value))
         variable, converted = self.assign_name(node, name, value)
         self.emit(ir.Assign(variable, converted, self.source.line(node)))
@@ -419,9 +421,7 @@ class AssignmentParser(ExpressionParser):
     def _uses(value: ir.Expression, names: set[str]) -> bool:
         """Whether evaluating an expression reads or assigns a variable of Python by one of these names."""
         return any(
-            isinstance(part, ir.Read | ir.AssignExpression)
-            and part.variable.name in names
-            and not part.variable.is_temporary
+            isinstance(part, _NAMING) and part.variable.name in names and not part.variable.is_temporary
             for part in ir.walk(value)
         )
 

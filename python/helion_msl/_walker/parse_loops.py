@@ -46,9 +46,10 @@ class Loop:
 
 
 class LoopParser(AssignmentParser):
-    """Loops and the jumps inside them."""
+    """Loops and the jumps inside them; ``copies_counter`` tells of loops that count in a variable of their own."""
 
     loops: list[Loop]
+    copies_counter: bool
 
     def visit_Break(self, node: ast.Break) -> None:
         """Leave the innermost loop."""
@@ -193,6 +194,7 @@ class LoopParser(AssignmentParser):
                 self.assigned.add(name)
         header: list[ir.Statement] = []
         if not owned:
+            self.copies_counter = True
             variable, value = self.assign_name(node.target, name, ir.Read(counter, counter_type))
             header.append(ir.Assign(variable, value, line))
         body, loop = self._loop_body(node)

@@ -8,6 +8,7 @@ import ast
 from typing import TYPE_CHECKING, ClassVar
 
 from . import fold, ir, values
+from .counters import count_in_place
 from .infer import TypeConflictError
 from .messages import assert_message, print_message
 from .messages import emit as emit_message
@@ -123,6 +124,7 @@ class StatementParser(LoopParser):
     def _parse_body(self, is_function: bool) -> None:
         definition = self.source.definition
         self.loops = []
+        self.copies_counter = False
         self._is_function = is_function
         self._returned_nothing = 0  # the line of a `return` without a value
         self._body = []
@@ -131,6 +133,8 @@ class StatementParser(LoopParser):
                 self._copy_parameter(name, value)
         self._copies = list(self._body)
         self.block(definition.body, into=self._body)
+        if self.copies_counter:
+            count_in_place(self._body)
 
     def _result_type(self, key: str) -> Type:
         count = self.variables.tuple_length(key)

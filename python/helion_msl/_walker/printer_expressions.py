@@ -77,6 +77,9 @@ POSITION_NAMES: dict[ir.PositionKind, tuple[str, str]] = {
 }
 
 
+_NAMED_TYPES = (ScalarType, VectorType, SimdgroupMatrixType)
+
+
 class _MethodNames(dict[type, str]):
     def __missing__(self, kind: type) -> str:
         name = self[kind] = f"_text_{kind.__name__}"
@@ -110,7 +113,7 @@ class Shared:
 
     def type_name(self, kind: Type) -> str:
         """Return a type in MSL, in front of a name."""
-        if isinstance(kind, ScalarType | VectorType | SimdgroupMatrixType):
+        if isinstance(kind, _NAMED_TYPES):
             return kind.msl
         if isinstance(kind, PointerType):
             return f"{kind.space} {kind.dtype.msl}*"
