@@ -532,3 +532,17 @@ def test_every_name_gets_one_of_its_own(wanted) -> None:
     given_out = [names.unique(name) for name in wanted]
     assert len(set(given_out)) == len(given_out)
     assert not any(map(is_reserved, given_out))
+
+
+def narrow_choice(x, flag):
+    return 3, (flag if x[0] > 1 else ml.int8(-2)), 1
+
+
+def narrow_choices_in_a_tuple(x, out):
+    out[0], out[1], out[2] = narrow_choice(x, x[1] > 0)
+    out[3] = max(ml.int8(-5), x[1] > 0 if x[0] > 2 else ml.int8(-7))
+
+
+def test_a_choice_between_a_truth_value_and_a_narrow_integer_is_narrow() -> None:
+    for first in (0, 2, 3):
+        check(narrow_choices_in_a_tuple, torch.tensor([first, 5], dtype=torch.int32), torch.zeros(4, dtype=torch.int32))

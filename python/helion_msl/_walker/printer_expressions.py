@@ -281,7 +281,10 @@ class ExpressionPrinter:
         return is_sum and all(map(ir.is_non_negative, (parent.left, node.left, node.right)))
 
     def _text_Conditional(self, node: ir.Conditional) -> tuple[str, int]:
-        body, orelse = self.pair(node.body, node.orelse)
+        body, orelse = node.body, node.orelse
+        if not (isinstance(node.type, ScalarType) and node.type.is_narrow):
+            # Of two types below int C++ makes an int, and what is asked for is one of them.
+            body, orelse = self.pair(body, orelse)
         test = self.text(node.test, OR)
         return f"{test} ? {self.text(body, OR)} : {self.text(orelse, TERNARY)}", TERNARY
 
