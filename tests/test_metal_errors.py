@@ -387,7 +387,7 @@ def test_a_machine_without_a_gpu_says_what_is_missing(machine, reason):
 @pytest.mark.slow
 def test_a_forked_process_is_refused_the_gpu_of_its_parent():
     program = """
-    import os
+    import os, signal
     double = session.start()
     source, x = "kernel void f(device float *x [[buffer(0)]]) { x[0] += 1; }", torch.ones(1, device="mps")
     kernel = helion_msl.compile(source, device="mps")
@@ -402,6 +402,7 @@ def test_a_forked_process_is_refused_the_gpu_of_its_parent():
     ]
     child = os.fork()
     if child == 0:
+        signal.alarm(60)  # what is not refused may wait for ever
         refusals = 0
         for call in calls:
             try:

@@ -237,7 +237,9 @@ def test_what_torch_raises_on_one_stream_is_not_lost_to_what_is_known_of_another
     double.wait_for_gpu()
     with pytest.raises(helion_msl.KernelError, match="page fault"):
         add(x, 1.0)
-    double.stage("torch_error", "index 7 is out of bounds")  # which the first stream raises
+    double.set_current_stream(0)
+    add(x, 1.0)  # so that torch has something to wait for on the first stream, which is waited for first
+    double.stage("torch_error", "index 7 is out of bounds")
     with pytest.raises(helion_msl.KernelError, match="index 7"):
         helion_msl.synchronize("mps")
     helion_msl.synchronize("mps")
