@@ -6,8 +6,10 @@
 namespace helion_msl {
 namespace {
 
-// From here on indices into a tensor need 64 bits.
-constexpr std::uint64_t large = std::uint64_t{1} << 31;
+constexpr std::uint64_t beyond_32_bits = std::uint64_t{1} << 31;
+// From here on indices into a tensor have 64 bits: threads behind the end of a tensor, and the last turn of a loop over
+// it, count beyond what it has, and an int must hold that too.
+constexpr std::uint64_t large = beyond_32_bits - (std::uint64_t{1} << 24);
 constexpr std::int32_t max_ranks_with_strides = 64;  // torch's limit too
 
 bool is_contiguous(const TensorView &tensor) {
@@ -62,7 +64,7 @@ bool SpecializationKey::add_argument(const ArgumentValue &value) {
       return true;
     case ArgumentValue::Kind::integer: {
       const IntegerValue &integer = value.integer;
-      const std::uint64_t most = integer.is_negative ? large : large - 1;
+      const std::uint64_t most = integer.is_negative ? beyond_32_bits : beyond_32_bits - 1;
       const bool fits_32_bits = !integer.exceeds_64_bits && integer.magnitude <= most;
       add(scalar_tag | static_cast<std::uint64_t>(value.kind) << 8 | std::uint64_t{fits_32_bits} << 16);
       return true;

@@ -96,6 +96,20 @@ def test_a_view_with_offsets_beyond_32_bits() -> None:
     assert x[0, 0] == 7
 
 
+def ends(x):
+    for i in range(x.size(0) - 300 + ml.tid[0], x.size(0), 200):
+        x[i] = i % 100
+
+
+def test_a_loop_to_the_end_of_a_tensor_that_an_int_just_counts() -> None:
+    size = (1 << 31) - 50  # one step further is beyond an int
+    x = torch.empty(size, dtype=torch.int8)
+    metal_jit(ends)[1, 100](x)
+    last = torch.arange(size - 300, size)
+    written = (last - last[0]) % 200 < 100
+    assert torch.equal(x[-300:][written].long(), (last % 100)[written])
+
+
 def expanded(x, out):
     i = ml.tgid[0]
     out[i] = x[i * 100000, i * 99999 + 5]

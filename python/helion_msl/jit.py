@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     Grid: TypeAlias = int | Sequence[int] | Callable[[dict[str, object]], int | Sequence[int]]
     BlockDims: TypeAlias = int | Sequence[int]
 
-_LARGE = 1 << 31
+# As in src/specialization_key.cpp.
+_LARGE = (1 << 31) - (1 << 24)
 _INT32_RANGE = range(-(1 << 31), 1 << 31)
 _MISSING = object()
 # Constants of which equal ones are taken for different ones where they are not the same object.
