@@ -68,11 +68,20 @@ bool indexes_private_memory(const Tokens &tokens, TokenRange range, const std::s
   return false;
 }
 
+// Behind the parameters or arguments of a template that begin at `at`, which declare nothing for the program; `at`
+// where none do.
+std::size_t after_angles(const Tokens &tokens, std::size_t at, std::size_t end) {
+  if (at >= end || !tokens.is(at, "<")) return at;
+  const std::size_t close = tokens.closing_angle(at, end);
+  return close == no_token ? at : close + 1;
+}
+
 // The names that a declaration of variables or an alias may introduce: identifiers at the end of a declarator.
 std::vector<std::string_view> declared_names(const Tokens &tokens, const Declaration &declaration) {
   constexpr std::array<std::string_view, 5> ends = {"=", ";", "[", ",", "{"};
   std::vector<std::string_view> names;
-  for (std::size_t at = declaration.range.begin; at + 1 < declaration.range.end; at = tokens.after_group(at)) {
+  const TokenRange range = declaration.range;
+  for (std::size_t at = range.begin; at + 1 < range.end; at = after_angles(tokens, tokens.after_group(at), range.end)) {
     if (!tokens.is_identifier(at)) continue;
     if (std::find(ends.begin(), ends.end(), tokens.text(at + 1)) != ends.end()) names.push_back(tokens.text(at));
   }

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from helion_msl import _C
+from helion_msl._C import _rewrite_msl
 
 SOURCE = """
 #include <metal_stdlib>
@@ -50,3 +51,25 @@ def test_threads_do_not_share_it(declarations: str) -> None:
     v[torch.arange(count), torch.arange(count) % 4] += x
     next_one = v[torch.arange(count), (torch.arange(count) + 1) % 4]
     assert torch.equal(out, v @ torch.tensor([1.0, 8.0, 64.0, 512.0]) + 4096 * next_one)
+
+
+@pytest.mark.parametrize(
+    ("body", "has_own_memory"),
+    [
+        ("x[i] = twice(x[i]);", False),
+        ("x[i] = metal::max(x[i], limit<float>);", False),
+        ("list<float, 4> v; v[i % 4] = 1; x[i] = twice(v[0]);", True),
+    ],
+)
+def test_names_of_template_parameters_are_no_names_of_the_program(body: str, has_own_memory: bool) -> None:
+    source = f"""
+    #include <metal_stdlib>
+    template <typename T, unsigned N> using list = metal::array<T, N>;
+    template <typename T> constant constexpr T limit = T(3);
+    template <typename T> T twice(T value) {{ return value + value; }}
+    kernel void compute(device float* x, uint i [[thread_position_in_grid]]) {{ {body} }}
+    """
+    assert (", true>::describe(" in _rewrite_msl(source, True)) == has_own_memory
+    x = torch.arange(4.0)
+    _C.launch(source, [x], (1,), (4,))
+    assert x.isfinite().all()
