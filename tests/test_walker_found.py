@@ -546,3 +546,15 @@ def narrow_choices_in_a_tuple(x, out):
 def test_a_choice_between_a_truth_value_and_a_narrow_integer_is_narrow() -> None:
     for first in (0, 2, 3):
         check(narrow_choices_in_a_tuple, torch.tensor([first, 5], dtype=torch.int32), torch.zeros(4, dtype=torch.int32))
+
+
+def beside_unsigned(u, out):
+    # A size of the threadgroup is a signed integer, whether it is known at translation or not.
+    out[0, 0] = ml.threads_per_threadgroup[0] - u[0]
+    out[0, 1] = (u[1] - ml.threads_per_threadgroup[0]) % 1010
+    out[0, 2] = ml.simdgroups_per_threadgroup - u[0]
+
+
+def test_sizes_of_the_threadgroup_beside_unsigned_numbers() -> None:
+    u = torch.tensor([771, 0], dtype=torch.uint32)
+    check(beside_unsigned, u, torch.zeros(1, 3, dtype=torch.int64), block_dims=4)

@@ -178,11 +178,10 @@ class Drawing:
         statements.block(scope, "    ", self.rng.choice([0, 1, 2]))
         statements.ending(scope, "    ")
         self.lines += [*statements.lines, "", ""]
-        self.functions.append(
-            Function(
-                name, (*tensors, *parameters), (*(each.name for each in tensors), *names), result, not changes, defaults
-            )
-        )
+        # An assertion is an effect as well.
+        is_pure = not changes and not any("assert " in line for line in statements.lines)
+        arguments = (*(each.name for each in tensors), *names)
+        self.functions.append(Function(name, (*tensors, *parameters), arguments, result, is_pure, defaults))
 
     @staticmethod
     def _may_change(kind: Kind) -> bool:

@@ -225,7 +225,7 @@ class ValueParser(ParserBase):
         if self.block_dims is not None:
             x, y, z = self.block_dims
             if kind == "threads_per_threadgroup" and axis is not None:
-                return ir.Constant(self.block_dims[axis], self.index_type, True)
+                return ir.Constant(self.block_dims[axis], self.index_type, is_weak=False)
             if kind == "thread_position_in_threadgroup" and axis is not None:
                 bound = self.block_dims[axis]
             elif kind == "thread_index_in_threadgroup":
@@ -233,7 +233,7 @@ class ValueParser(ParserBase):
             elif kind == "simdgroup_index_in_threadgroup":
                 bound = (x * y * z + 31) // 32
             elif kind == "simdgroups_per_threadgroup":
-                return ir.Constant((x * y * z + 31) // 32, self.index_type, True)
+                return ir.Constant((x * y * z + 31) // 32, self.index_type, is_weak=False)
         if kind in ("thread_index_in_simdgroup", "thread_index_in_quadgroup"):
             bound = 32 if kind == "thread_index_in_simdgroup" else 4
         return ir.Position(kind, axis, self.index_type, bound)
