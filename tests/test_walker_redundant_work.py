@@ -507,9 +507,9 @@ def test_helpers_are_those_of_the_types_they_are_called_with() -> None:
         "}",
     ]
     of_longs = "\n".join(helpers_of(largest_of_a_simdgroup, x=longs, out=longs))
-    for needed in ("wide(long x)", "simd_shuffle_xor(long x", "T maximum(", "T segment_max(", "T simd_max("):
+    for needed in ("wide(long x)", "simd_shuffle_xor(long x", "T maximum(", "T segment_max(", "T simd_active_max("):
         assert needed in of_longs
-    for needless in ("ulong", "float", "T simd_shuffle_xor("):
+    for needless in ("ulong x", "float", "T simd_shuffle_xor("):
         assert needless not in of_longs
     assert [line for line in helpers_of(remainders, x=floats, y=floats, out=floats) if line.startswith("inline")] == [
         "inline float floor_remainder(float a, float b) {"

@@ -44,6 +44,9 @@ class Integers:
 
     def remainder(self, number: Number, size: int) -> Number:
         """Return a number brought into the range from 0 to below a size; of an unsigned or signed type."""
+        if number.is_literal and number.is_integer:
+            # Known at translation, and so a literal too.
+            return literal(int(number.low) % size, f"({number.text} % {size})")
         divisor = literal(size)
         return replace(
             number, text=f"({number.text} % {size})", types=computed(number, divisor), low=0, high=size - 1, fine=0,
