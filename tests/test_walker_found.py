@@ -558,3 +558,19 @@ def beside_unsigned(u, out):
 def test_sizes_of_the_threadgroup_beside_unsigned_numbers() -> None:
     u = torch.tensor([771, 0], dtype=torch.uint32)
     check(beside_unsigned, u, torch.zeros(1, 3, dtype=torch.int64), block_dims=4)
+
+
+def exchanges(counters, value):
+    value = ml.atomic_add(counters, ml.tid[0], value)
+    return 17
+
+
+def value_that_only_an_effect_reads(counters, out):
+    old = 5
+    old = ml.atomic_add(counters, ml.tid[0], old)
+    out[ml.tid[0]] = exchanges(counters, 3 + ml.tid[0])
+
+
+def test_a_value_that_only_an_effect_reads_is_there() -> None:
+    counters, out = torch.zeros(2, 4, dtype=torch.int32)
+    check(value_that_only_an_effect_reads, counters, out, block_dims=4)

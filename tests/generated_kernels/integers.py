@@ -161,6 +161,9 @@ class Integers:
         if self.rng.random() < 0.5:
             return literal(value)
         number = self.integer(depth)
+        if number.is_literal:
+            # Known at translation: one of the two, and a literal.
+            return literal(int(number.low) or value, f"({number.text} or {value})")
         forms = [f"({number.text} or {value})"]
         if number.is_pure:
             forms.append(f"({number.text} if {number.text} != 0 else {value})")

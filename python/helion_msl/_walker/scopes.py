@@ -59,9 +59,11 @@ def remove_unread(body: list[ir.Statement], uses: Uses) -> None:
     while True:
         read: set[int] = set()
         for statement in ir.walk_statements(body):
-            own = id(statement.variable) if isinstance(statement, ir.Assign) else None
+            # `x = x + 1` alone keeps nothing alive, but `x = ml.atomic_add(y, 0, x)` is done even if nobody reads x.
+            own = None
+            if isinstance(statement, ir.Assign) and not ir.has_effect(statement.value):
+                own = id(statement.variable)
             for part in uses[id(statement)]:
-                # `x = x + 1` alone keeps nothing alive.
                 if type(part) is ir.Read and id(part.variable) != own:
                     read.add(id(part.variable))
         if not _drop(body, read, uses):
