@@ -92,9 +92,9 @@ std::vector<std::string_view> declared_names(const Tokens &tokens, const Declara
 
 CallGraph::CallGraph(const Tokens &tokens, const std::vector<Declaration> &declarations) : tokens_(tokens) {
   for (const Declaration &declaration : declarations) {
-    const bool is_constant =
-        mentions(tokens, declaration.range, "constant") || mentions(tokens, declaration.range, "constexpr");
-    if (declaration.kind != DeclarationKind::other || !is_constant) continue;
+    if (declaration.kind != DeclarationKind::other) continue;
+    const auto has = [&](std::string_view word) { return mentions(tokens, declaration.range, word); };
+    if (!has("constant") && !has("constexpr")) continue;
     for (const std::string_view name : declared_names(tokens, declaration)) constants_.insert(name);
   }
   for (const Declaration &declaration : declarations) {

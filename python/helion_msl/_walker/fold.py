@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+from .. import language
 from . import ir
 from .types import BFLOAT16, BOOL, FLOAT16, FLOAT32, INT32, ScalarType, integer_type_of
 
@@ -75,23 +76,9 @@ def value_of(node: ir.Constant) -> ir.Number:
     """Return the value of a constant: where a type was asked for, as a number of that type."""
     if node.is_weak or not isinstance(node.type, ScalarType) or not node.type.is_float:
         return node.value
-    return _rounded(float(node.value), node.type)
-
-
-def _rounded(value: float, scalar: ScalarType) -> float:
-    """Return a number as the literal of it in MSL is rounded: to float32, and from there to a narrower type."""
-    if value != value or value in (float("inf"), float("-inf")):
-        return value
-    try:
-        single = struct.pack(">f", value)
-        if scalar is BFLOAT16:
-            bits = int.from_bytes(single, "big")
-            bits += 0x7FFF + (bits >> 16 & 1)  # to the nearest, ties to even
-            single = (bits & 0xFFFF0000).to_bytes(4, "big")
-        number: float = struct.unpack(">f", single)[0]
-        return number if scalar is not FLOAT16 else float(struct.unpack("e", struct.pack("e", number))[0])
-    except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
+    # As the literal of it in MSL is rounded: to float32, and from there to a narrower type.
+    rounded: float = getattr(language, node.type.name)(language.float32(node.value))
+    return rounded
 
 
 def _convert_constant(node: ir.Constant, target: ScalarType) -> ir.Expression:
