@@ -6,7 +6,9 @@ A part can leave the bounds that the generator keeps, so read what remains befor
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
+import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from .kernels import Kernel
 
 _BODIES = ("body", "orelse")
+SECONDS = 20  # an edit can leave a loop without an end
 
 
 def _statement_edits(tree: ast.Module) -> Iterator[ast.Module]:
@@ -152,11 +155,28 @@ def _stays_small(kernel: Kernel) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def _time_limit() -> Iterator[None]:
+    """Raise TimeoutError in Python code that takes too long."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def _failing(kernel: Kernel, kind: str, stays_small: bool) -> Failure | None:
     try:
-        if stays_small and not _stays_small(kernel):
-            return None
-        found = check([kernel])
-    except SyntaxError:
+        with _time_limit():
+            if stays_small and not _stays_small(kernel):
+                return None
+            found = check([kernel])
+    except (SyntaxError, TimeoutError):
         return None
     return found[0] if found and found[0].kind == kind else None
