@@ -276,7 +276,9 @@ class Statements:
             number = number.with_text(f"ml.int32({number.text})")
         operator = self.rng.choice(["+", "-", "*", "|", "&", "^", "%", "//"])
         text = f"({number.text} or 7)" if operator in ("%", "//") else number.text
-        self.lines += [f"{pad}{place} {operator}= {text}", f"{pad}{place} %= {LIMIT}"]
+        # What was stored there may be as large as an int32 is.
+        small = f"{pad}{place} %= {LIMIT}"
+        self.lines += [small, f"{pad}{place} {operator}= {text}", small]
 
     # ---- Branches and loops ----------------------------------------------------------------------------------------
 
