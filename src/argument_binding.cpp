@@ -1,6 +1,7 @@
 #include "argument_binding.h"
 
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -47,10 +48,15 @@ bool is_integer_code(std::uint8_t code) {
   return code == dlpack::code_int || code == dlpack::code_uint;
 }
 
+bool is_double_based(dlpack::DataType dtype) {
+  return (dtype.code == dlpack::code_float && dtype.bits == 64) ||
+         (dtype.code == dlpack::code_complex && dtype.bits == 128);
+}
+
 // Whether a kernel that declares `scalar` may read memory of `dtype`: the same type; an integer of the same size and
 // the other signedness; one-byte integers as bool and back; a complex number as a vector of its two parts.
 bool types_match(dlpack::DataType dtype, const ArgumentInfo &argument) {
-  if (argument.scalar == ScalarType::opaque) return true;
+  if (argument.scalar == ScalarType::opaque) return !is_double_based(dtype);
   const ScalarFacts &declared = facts(argument.scalar);
   if (dtype.lanes != 1) return false;
   if (dtype.code == dlpack::code_complex) {
@@ -61,11 +67,6 @@ bool types_match(dlpack::DataType dtype, const ArgumentInfo &argument) {
   bool tensor_is_whole = is_integer_code(dtype.code) || dtype.code == dlpack::code_bool;
   bool declared_is_whole = is_integer_code(declared.code) || declared.code == dlpack::code_bool;
   return tensor_is_whole && declared_is_whole;
-}
-
-bool is_double_based(dlpack::DataType dtype) {
-  return (dtype.code == dlpack::code_float && dtype.bits == 64) ||
-         (dtype.code == dlpack::code_complex && dtype.bits == 128);
 }
 
 [[noreturn]] void refuse_dtype(std::size_t position, const ArgumentInfo &argument, dlpack::DataType dtype) {
@@ -89,14 +90,17 @@ bool is_double_based(dlpack::DataType dtype) {
                       "), or change the declaration");
 }
 
-void check_address(std::size_t position, const ArgumentInfo &argument, const TensorView &tensor) {
+bool is_aligned(const ArgumentInfo &argument, const TensorView &tensor) {
   // An MTLBuffer begins on a page, so there only the offset counts.
   std::uint64_t address = tensor.byte_offset;
   if (tensor.device == DeviceKind::cpu) address += reinterpret_cast<std::uintptr_t>(tensor.data);
   const std::uint64_t alignment = argument.alignment;
-  if (alignment <= 1 || (address & (alignment - 1)) == 0) return;
+  return alignment <= 1 || (address & (alignment - 1)) == 0;
+}
+
+[[noreturn]] void refuse_address(std::size_t position, const ArgumentInfo &argument) {
   throw ArgumentError(label(position, argument) + ": the tensor's first element is not aligned to " +
-                      std::to_string(alignment) + " bytes, as " + declared_type(argument) +
+                      std::to_string(argument.alignment) + " bytes, as " + declared_type(argument) +
                       " needs; pass x.clone() or a slice that starts on such a boundary");
 }
 
@@ -109,13 +113,36 @@ std::uint64_t least_bytes(const ArgumentInfo &argument, const TensorView &tensor
   return argument.is_reference || (is_struct && !is_replaced) ? argument.element_size : 0;
 }
 
+std::uint32_t word_of(dlpack::DataType dtype) {
+  return std::bit_cast<std::uint32_t>(dtype);
+}
+
+// The dtype of the same name, by ScalarType; for `opaque` one that no tensor has.
+constexpr auto exact_types = [] {
+  std::array<std::uint32_t, scalar_facts.size()> types{};
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    const auto bits = static_cast<std::uint8_t>(8u * scalar_facts[i].size);
+    types[i] = std::bit_cast<std::uint32_t>(dlpack::DataType{scalar_facts[i].code, bits, 1});
+  }
+  return types;
+}();
+
+// Whether this is a tensor of just the type that a kernel declares for a pointer, with which nothing is wrong: what
+// most arguments are. bind_tensor() says what is wrong with others, if anything is.
+inline bool is_plain_tensor(const ArgumentInfo &argument, DeviceKind device, const ArgumentValue &value) {
+  const TensorView &tensor = value.tensor;
+  return value.kind == ArgumentValue::Kind::tensor && !(argument.is_threadgroup_memory | argument.is_reference) &&
+         tensor.device == device && word_of(tensor.dtype) == exact_types[static_cast<std::size_t>(argument.scalar)] &&
+         !(argument.is_writable & (tensor.is_read_only | tensor.is_copy)) && is_aligned(argument, tensor);
+}
+
 BoundArgument bind_tensor(std::size_t position, const ArgumentInfo &argument, DeviceKind device,
                           const TensorView &tensor) {
   if (tensor.device != device) {
     throw ArgumentError(label(position, argument) + " is on " + device_name(tensor.device) +
                         ", but the kernel was compiled for " + device_name(device));
   }
-  if (is_double_based(tensor.dtype) || !types_match(tensor.dtype, argument)) {
+  if (!types_match(tensor.dtype, argument)) {
     refuse_dtype(position, argument, tensor.dtype);
   }
   if (argument.is_writable && (tensor.is_read_only || tensor.is_copy)) {
@@ -127,7 +154,7 @@ BoundArgument bind_tensor(std::size_t position, const ArgumentInfo &argument, De
     throw ArgumentError(label(position, argument) + ": the kernel reads " + std::to_string(argument.element_size) +
                         " bytes there, but the tensor holds " + std::to_string(tensor.byte_span));
   }
-  if (tensor.element_count > 0) check_address(position, argument, tensor);
+  if (tensor.element_count > 0 && !is_aligned(argument, tensor)) refuse_address(position, argument);
   return {.address = tensor.data, .offset = tensor.byte_offset, .byte_count = 0};
 }
 
@@ -233,7 +260,9 @@ void bind_arguments(const KernelInfo &kernel, DeviceKind device, std::span<const
   for (std::size_t i = 0; i < values.size(); ++i) {
     const ArgumentInfo &argument = kernel.arguments[i];
     const ArgumentValue &value = values[i];
-    if (argument.is_threadgroup_memory) {
+    if (is_plain_tensor(argument, device, value)) [[likely]] {
+      bound[i] = {.address = value.tensor.data, .offset = value.tensor.byte_offset, .byte_count = 0};
+    } else if (argument.is_threadgroup_memory) {
       bound[i] = bind_threadgroup_memory(i, kernel, value, threadgroup_memory);
     } else if (value.kind == ArgumentValue::Kind::tensor) {
       bound[i] = bind_tensor(i, argument, device, value.tensor);

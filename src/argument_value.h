@@ -19,8 +19,9 @@ struct TensorView {
   std::uint64_t byte_span = 0;      // from the first element to the end of the last one, by shape and strides
   dlpack::DataType dtype{};
   DeviceKind device = DeviceKind::cpu;
-  bool is_read_only = false;  // the producer forbids writing
-  bool is_copy = false;       // the producer made a copy for this export: writes would be lost
+  bool is_read_only = false;   // the producer forbids writing
+  bool is_copy = false;        // the producer made a copy for this export: writes would be lost
+  bool is_contiguous = false;  // each element next to the one before, in the order of the dimensions, or no elements
   std::int32_t dimension_count = 0;
   const std::int64_t *shape = nullptr;
   const std::int64_t *strides = nullptr;  // in elements; null means contiguous

@@ -124,6 +124,7 @@ nb::object read_tensor(nb::handle object) {
   result["dtype"] = data_type_name(tensor.dtype);
   result["device"] = device_name(tensor.device);
   result["is_read_only"] = tensor.is_read_only;
+  result["is_read_directly"] = is_read_directly(object.ptr());
   return result;
 }
 

@@ -60,16 +60,16 @@ bool has_static_indices(PyObject *tensor) {
 bool add_tensor(const HelionDispatch &dispatch, PyObject *const *objects, std::size_t position,
                 SpecializationKey &key) {
   PyObject *object = objects[position];
-  dlpack::Tensor tensor;
+  TensorView tensor;
   if (!describe_tensor(object, tensor) || has_static_indices(object)) return false;
   std::size_t first = 0;
   while (objects[first] != object) ++first;
   key.add_word(tensor_tag | std::uint64_t{is_a(object, dispatch.parameter_type)} << 8 |
                std::uint64_t{tensor.dtype.code} << 16 | std::uint64_t{tensor.dtype.bits} << 24 |
                std::uint64_t{tensor.dtype.lanes} << 32);
-  key.add_word(static_cast<std::uint32_t>(tensor.device.type) | std::uint64_t(tensor.device.id) << 32);
-  key.add_word(first << 32 | static_cast<std::uint32_t>(tensor.ndim));
-  for (std::int32_t i = 0; i < tensor.ndim; ++i) {
+  key.add_word(static_cast<std::uint64_t>(tensor.device));
+  key.add_word(first << 32 | static_cast<std::uint32_t>(tensor.dimension_count));
+  for (std::int32_t i = 0; i < tensor.dimension_count; ++i) {
     key.add_word(static_cast<std::uint64_t>(tensor.shape[i]));
     key.add_word(static_cast<std::uint64_t>(tensor.strides[i]));
   }

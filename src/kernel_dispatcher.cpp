@@ -154,7 +154,13 @@ std::shared_ptr<const LaunchPlan> prepare(PyObject *self, Call &call, Dimensions
   auto plan = std::make_shared<LaunchPlan>();
   plan->engine = kernel->engine;
   plan->kernel = kernel->compiled;
-  for (nb::handle source : parts[1]) plan->sources.push_back(read_source(source, values.size()));
+  const nb::object sources = parts[1];
+  plan->passes_values_on = nb::len(sources) == values.size();
+  for (nb::handle description : sources) {
+    const LaunchSource source = read_source(description, values.size());
+    plan->passes_values_on &= source.kind == LaunchSource::Kind::value && source.parameter == plan->sources.size();
+    plan->sources.push_back(source);
+  }
   return plan;
 }
 

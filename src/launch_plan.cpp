@@ -48,6 +48,9 @@ void read_source(const LaunchSource &source, std::span<const ArgumentValue> valu
 
 void launch_plan(const LaunchPlan &plan, std::span<const ArgumentValue> values, const ArgumentOwners &owners,
                  Dimensions grid, Dimensions threads) {
+  if (plan.passes_values_on && current_recording() == nullptr) {
+    return launch_values(*plan.engine, plan.kernel, values, owners, grid, threads);
+  }
   ArgumentArray<ArgumentValue> arguments(plan.sources.size());
   for (std::size_t i = 0; i < plan.sources.size(); ++i) read_source(plan.sources[i], values, arguments.span()[i]);
   const GraphRecording *recording = current_recording();

@@ -26,6 +26,7 @@ struct LaunchPlan {
   Engine *engine = nullptr;
   std::shared_ptr<const CompiledKernel> kernel;
   std::vector<LaunchSource> sources;  // one for each argument of the kernel
+  bool passes_values_on = false;      // the arguments are the values of the call, all of them, in their order
 };
 
 struct ArgumentOwners;

@@ -122,11 +122,9 @@ bool read_number(PyObject *object, ArgumentValue &value) {
 
 }  // namespace
 
-bool read_plain_argument(PyObject *object, std::size_t position, ArgumentValue &value) {
-  // Tensors first: the checks for numbers walk through the bases of their class.
-  if (read_known_tensor(object, position, value.tensor)) {
-    value.kind = ArgumentValue::Kind::tensor;
-  } else if (PyBool_Check(object)) {
+// Apart from read_plain_argument(), so that tensors don't pay for what the other kinds need.
+[[gnu::noinline]] static bool read_other_plain_argument(PyObject *object, std::size_t position, ArgumentValue &value) {
+  if (PyBool_Check(object)) {
     value.kind = ArgumentValue::Kind::boolean;
     value.boolean = object == Py_True;
   } else if (PyLong_Check(object)) {
@@ -143,10 +141,15 @@ bool read_plain_argument(PyObject *object, std::size_t position, ArgumentValue &
   return true;
 }
 
-void read_argument(PyObject *object, std::size_t position, ArgumentValue &value, ExportedTensors &exported) {
-  if (read_known_tensor(object, position, value.tensor)) {
-    value.kind = ArgumentValue::Kind::tensor;
-  } else if (PyBytes_Check(object)) {
+bool read_plain_argument(PyObject *object, std::size_t position, ArgumentValue &value) {
+  // Tensors first: the checks for numbers walk through the bases of their class.
+  value.kind = ArgumentValue::Kind::tensor;
+  return read_known_tensor(object, position, value.tensor) || read_other_plain_argument(object, position, value);
+}
+
+[[gnu::noinline]] static void read_other_argument(PyObject *object, std::size_t position, ArgumentValue &value,
+                                                  ExportedTensors &exported) {
+  if (PyBytes_Check(object)) {
     value.kind = ArgumentValue::Kind::bytes;
     value.bytes = {reinterpret_cast<const std::byte *>(PyBytes_AsString(object)),
                    static_cast<std::size_t>(PyBytes_Size(object))};
@@ -158,6 +161,11 @@ void read_argument(PyObject *object, std::size_t position, ArgumentValue &value,
       refuse_kind(object, position);
     }
   }
+}
+
+void read_argument(PyObject *object, std::size_t position, ArgumentValue &value, ExportedTensors &exported) {
+  value.kind = ArgumentValue::Kind::tensor;
+  if (!read_known_tensor(object, position, value.tensor)) read_other_argument(object, position, value, exported);
 }
 
 PythonArguments::PythonArguments(PyObject *sequence)

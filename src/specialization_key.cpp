@@ -12,17 +12,6 @@ constexpr std::uint64_t beyond_32_bits = std::uint64_t{1} << 31;
 constexpr std::uint64_t large = beyond_32_bits - (std::uint64_t{1} << 24);
 constexpr std::int32_t max_ranks_with_strides = 64;  // torch's limit too
 
-bool is_contiguous(const TensorView &tensor) {
-  if (tensor.strides == nullptr || tensor.element_count == 0) return true;
-  std::int64_t expected = 1;
-  for (std::int32_t i = tensor.dimension_count - 1; i >= 0; --i) {
-    if (tensor.shape[i] == 1) continue;  // its stride is never used
-    if (tensor.strides[i] != expected) return false;
-    expected *= tensor.shape[i];
-  }
-  return true;
-}
-
 // Elements from the first to the last one, by shape and strides.
 std::uint64_t extent(const TensorView &tensor) {
   std::uint64_t last = 0;
@@ -41,13 +30,12 @@ std::uint64_t mix(std::uint64_t value) {
 }  // namespace
 
 void SpecializationKey::add_tensor(const TensorView &tensor) {
-  const bool contiguous = is_contiguous(tensor);
-  const bool is_large = tensor.element_count >= large || (!contiguous && extent(tensor) >= large);
-  add(tensor_tag | std::uint64_t{contiguous} << 8 | std::uint64_t{is_large} << 9 |
+  const bool is_large = tensor.element_count >= large || (!tensor.is_contiguous && extent(tensor) >= large);
+  add(tensor_tag | std::uint64_t{tensor.is_contiguous} << 8 | std::uint64_t{is_large} << 9 |
       static_cast<std::uint64_t>(tensor.device) << 12 | static_cast<std::uint64_t>(tensor.dimension_count) << 16 |
       std::uint64_t{tensor.dtype.code} << 32 | std::uint64_t{tensor.dtype.bits} << 40 |
       std::uint64_t{tensor.dtype.lanes} << 48);
-  if (contiguous) return;
+  if (tensor.is_contiguous) return;
   // Strides of 1 are fixed in the kernel, others travel with the launch.
   std::uint64_t unit_strides = 0;
   for (std::int32_t i = 0; i < tensor.dimension_count; ++i) {

@@ -11,6 +11,7 @@
 #include "argument_binding.h"
 #include "call_arguments.h"
 #include "errors.h"
+#include "torch_tensor.h"
 
 namespace nb = nanobind;
 
@@ -57,36 +58,64 @@ DeviceKind device_kind(std::size_t position, PyObject *object, dlpack::Device de
                       "; kernels run on mps and cpu tensors, move it with x.to(\"cpu\") or x.to(\"mps\")");
 }
 
-// Reads everything that the description says, without calling Python.
-void describe(std::size_t position, PyObject *object, const dlpack::Tensor &tensor, TensorView &view) {
+[[noreturn]] void refuse_negative_stride(std::size_t position, PyObject *object) {
+  throw ArgumentError(label(position, object) + " has a negative stride; pass a contiguous copy of it");
+}
+
+[[noreturn]] void refuse_missing_memory(std::size_t position, PyObject *object) {
+  throw ArgumentError(label(position, object) +
+                      " has no memory (a fake tensor, or one whose storage was freed); pass a tensor with data");
+}
+
+std::uint64_t element_size(const TensorView &view) {
+  return (std::uint64_t{view.dtype.bits} * view.dtype.lanes + 7) / 8;
+}
+
+// What the description says, but for the device; borrowed.
+void adopt(const dlpack::Tensor &tensor, TensorView &view) {
+  view.data = tensor.data;
+  view.byte_offset = tensor.byte_offset;
+  view.dtype = tensor.dtype;
+  view.is_read_only = view.is_copy = false;
+  view.dimension_count = tensor.ndim;
+  view.shape = tensor.shape;
+  view.strides = tensor.strides;
+}
+
+// Works out how much memory the tensor spans. Returns whether a dimension of more than one element has them next to
+// each other.
+inline bool measure(std::size_t position, PyObject *object, TensorView &view) {
   std::uint64_t count = 1;
   std::uint64_t last = 0;  // index of the last element in memory, from the first
-  for (std::int32_t i = 0; i < tensor.ndim; ++i) {
-    const auto size = static_cast<std::uint64_t>(tensor.shape[i]);
-    count *= size;
+  std::int64_t signs = 0;  // negative where a stride is
+  std::uint64_t gaps = 0;  // other than 0 where a stride is not what contiguous elements have
+  bool has_adjacent = false;
+  for (std::int32_t i = view.dimension_count; i-- > 0;) {
+    const auto size = static_cast<std::uint64_t>(view.shape[i]);
+    const auto stride = view.strides != nullptr ? static_cast<std::uint64_t>(view.strides[i]) : count;
     // The stride of a dimension with one element means nothing, and may be any number.
-    if (tensor.strides != nullptr && size > 1) {
-      if (tensor.strides[i] < 0) {
-        throw ArgumentError(label(position, object) + " has a negative stride; pass a contiguous copy of it");
-      }
-      last += (size - 1) * static_cast<std::uint64_t>(tensor.strides[i]);
+    if (size > 1) {
+      signs |= static_cast<std::int64_t>(stride);
+      gaps |= stride ^ count;
+      has_adjacent |= stride == 1;
+      last += (size - 1) * stride;
     }
+    count *= size;
   }
-  if (tensor.strides == nullptr && count > 0) last = count - 1;
-  if (count > 0 && tensor.data == nullptr) {
-    throw ArgumentError(label(position, object) +
-                        " has no memory (a fake tensor, or one whose storage was freed); pass a tensor with data");
-  }
-  const std::uint64_t element_bytes = (std::uint64_t{tensor.dtype.bits} * tensor.dtype.lanes + 7) / 8;
-  view = {.data = tensor.data,
-          .byte_offset = tensor.byte_offset,
-          .element_count = count,
-          .byte_span = count == 0 ? 0 : (last + 1) * element_bytes,
-          .dtype = tensor.dtype,
-          .device = device_kind(position, object, tensor.device),
-          .dimension_count = tensor.ndim,
-          .shape = tensor.shape,
-          .strides = tensor.strides};
+  if (signs < 0) [[unlikely]]
+    refuse_negative_stride(position, object);
+  if (count > 0 && view.data == nullptr) [[unlikely]]
+    refuse_missing_memory(position, object);
+  view.element_count = count;
+  view.byte_span = count == 0 ? 0 : (last + 1) * element_size(view);
+  view.is_contiguous = gaps == 0 || count == 0;
+  return has_adjacent;
+}
+
+void read_description(std::size_t position, PyObject *object, const dlpack::Tensor &tensor, TensorView &view) {
+  adopt(tensor, view);
+  view.device = device_kind(position, object, tensor.device);
+  measure(position, object, view);
 }
 
 // A new reference to what the method returns. `name` is interned, so that neither it nor a bound method is made anew.
@@ -100,24 +129,22 @@ nb::object call_method(PyObject *object, PyObject *name) {
 struct TensorType {
   PyTypeObject *type = nullptr;
   const dlpack::ExchangeApi *api = nullptr;
-  bool has_lazy_views = false;  // torch's; another library's tensors have no such flags
+  TorchTensorReader *reader = nullptr;  // for torch's own classes
+  bool has_lazy_views = false;          // torch's; another library's tensors have no such flags
 };
 
 // torch keeps a conjugation or a negation as a flag on the tensor, and the exchange table exports the memory as if
 // the flag were not there. Only complex tensors can be conjugated. A negated tensor is a view of an imaginary part,
 // whose elements lie between the real ones, so a real tensor with adjacent elements need not be asked.
-void refuse_lazy_views(std::size_t position, PyObject *object, const TensorType &type, const dlpack::Tensor &tensor) {
-  if (!type.has_lazy_views) return;
-  const bool is_complex = tensor.dtype.code == dlpack::code_complex;
-  if (!is_complex) {
-    if (tensor.dtype.code != dlpack::code_float) return;
-    for (std::int32_t i = tensor.ndim; i-- > 0;) {
-      if (tensor.strides[i] == 1 && tensor.shape[i] > 1) return;
-    }
-  }
+bool may_be_lazy_view(const TensorType &type, dlpack::DataType dtype, bool has_adjacent) {
+  if (!type.has_lazy_views) return false;
+  return dtype.code == dlpack::code_complex || (dtype.code == dlpack::code_float && !has_adjacent);
+}
+
+void refuse_lazy_views(std::size_t position, PyObject *object, dlpack::DataType dtype) {
   static PyObject *const is_conj = interned("is_conj");
   static PyObject *const is_neg = interned("is_neg");
-  if (is_complex && nb::cast<bool>(call_method(object, is_conj))) {
+  if (dtype.code == dlpack::code_complex && nb::cast<bool>(call_method(object, is_conj))) {
     throw ArgumentError(label(position, object) +
                         " is a lazily conjugated view, whose memory is not conjugated; pass x.resolve_conj()");
   }
@@ -145,6 +172,9 @@ constinit std::array<std::atomic<const TensorType *>, 64> kept_types{};
 // The entry of the type, or null where it has none; `slot` is then the free one where it belongs, if there is one.
 const TensorType *find_kept_type(PyTypeObject *type, std::size_t &slot) {
   const std::size_t home = reinterpret_cast<std::uintptr_t>(type) >> 4;
+  const TensorType *first = kept_types[home % kept_types.size()].load(std::memory_order_acquire);
+  if (first != nullptr && first->type == type) [[likely]]
+    return first;
   for (std::size_t probe = 0; probe < kept_types.size(); ++probe) {
     slot = (home + probe) % kept_types.size();
     const TensorType *entry = kept_types[slot].load(std::memory_order_acquire);
@@ -155,12 +185,14 @@ const TensorType *find_kept_type(PyTypeObject *type, std::size_t &slot) {
 }
 
 // Null for a type without a table.
-const TensorType *tensor_type(PyTypeObject *type, TensorType &unkept) {
+const TensorType *tensor_type(PyObject *tensor, TensorType &unkept) {
+  PyTypeObject *type = Py_TYPE(tensor);
   std::size_t slot = 0;
   if (const TensorType *entry = find_kept_type(type, slot)) return entry;
   unkept.type = type;
   unkept.api = find_exchange_api(type);
   if (unkept.api == nullptr) return nullptr;
+  unkept.reader = TorchTensorReader::find(tensor);
   PyObject *object = reinterpret_cast<PyObject *>(type);
   unkept.has_lazy_views = PyObject_HasAttrString(object, "resolve_conj") != 0;
   if (slot == kept_types.size()) return &unkept;
@@ -174,10 +206,6 @@ const TensorType *tensor_type(PyTypeObject *type, TensorType &unkept) {
   return entry.release();
 }
 
-std::uint64_t element_size(const TensorView &view) {
-  return (std::uint64_t{view.dtype.bits} * view.dtype.lanes + 7) / 8;
-}
-
 void read_managed(std::size_t position, PyObject *object, PyObject *capsule, TensorView &view) {
   if (PyCapsule_IsValid(capsule, "dltensor_versioned")) {
     auto *managed = static_cast<dlpack::ManagedTensorVersioned *>(PyCapsule_GetPointer(capsule, "dltensor_versioned"));
@@ -185,7 +213,7 @@ void read_managed(std::size_t position, PyObject *object, PyObject *capsule, Ten
       throw ArgumentError(label(position, object) + " exports DLPack version " +
                           std::to_string(managed->version.major) + ", but only version 1 is understood");
     }
-    describe(position, object, managed->tensor, view);
+    read_description(position, object, managed->tensor, view);
     view.is_read_only = (managed->flags & dlpack::flag_read_only) != 0;
     view.is_copy = (managed->flags & dlpack::flag_is_copied) != 0;
     return;
@@ -194,8 +222,8 @@ void read_managed(std::size_t position, PyObject *object, PyObject *capsule, Ten
     throw ArgumentError(label(position, object) + ": __dlpack__() returned " + type_name(capsule) +
                         ", not a DLPack capsule");
   }
-  describe(position, object, static_cast<dlpack::ManagedTensor *>(PyCapsule_GetPointer(capsule, "dltensor"))->tensor,
-           view);
+  auto *managed = static_cast<dlpack::ManagedTensor *>(PyCapsule_GetPointer(capsule, "dltensor"));
+  read_description(position, object, managed->tensor, view);
 }
 
 // Asks for the versioned form first, as the Python specification says; older producers don't know the keyword.
@@ -216,12 +244,6 @@ ExportedTensors::~ExportedTensors() {
   for (PyObject *capsule : capsules_) Py_DECREF(capsule);
 }
 
-void resolve_metal_buffer(TensorView &view, std::uint64_t storage_offset_in_bytes) {
-  if (view.byte_offset == storage_offset_in_bytes) return;
-  view.data = static_cast<std::byte *>(view.data) - storage_offset_in_bytes;
-  view.byte_offset += storage_offset_in_bytes;
-}
-
 // Versions of torch that add the offset to the buffer's address leave 0 in its field.
 static void find_metal_buffer(PyObject *object, TensorView &view) {
   if (view.byte_offset != 0) return;
@@ -231,44 +253,69 @@ static void find_metal_buffer(PyObject *object, TensorView &view) {
     if (!PyErr_ExceptionMatches(PyExc_AttributeError)) throw nb::python_error();
     return PyErr_Clear();  // another library's tensor
   }
-  resolve_metal_buffer(view, nb::cast<std::uint64_t>(nb::steal(offset)) * element_size(view));
+  separate_storage_offset(view.data, view.byte_offset, nb::cast<std::uint64_t>(nb::steal(offset)) * element_size(view));
+}
+
+[[noreturn]] static void refuse_producer(std::size_t position, PyObject *object) {
+  nb::python_error error;
+  throw ArgumentError(label(position, object) + " has no memory that a kernel could use: " +
+                      refusal_of_producer(error) + ". Kernels take dense, strided tensors with data");
 }
 
 static void read_by_table(PyObject *object, std::size_t position, const TensorType &type, TensorView &view) {
   dlpack::Tensor tensor;
-  if (type.api->dltensor_from_py_object_no_sync(object, &tensor) != 0) {
-    nb::python_error error;
-    throw ArgumentError(label(position, object) + " has no memory that a kernel could use: " +
-                        refusal_of_producer(error) + ". Kernels take dense, strided tensors with data");
-  }
-  describe(position, object, tensor, view);
-  refuse_lazy_views(position, object, type, tensor);
-  if (view.device == DeviceKind::mps && view.element_count > 0) find_metal_buffer(object, view);
+  if (type.api->dltensor_from_py_object_no_sync(object, &tensor) != 0) refuse_producer(position, object);
+  adopt(tensor, view);
+  view.device = device_kind(position, object, tensor.device);
+}
+
+[[gnu::always_inline]] static inline void read_natively(PyObject *object, std::size_t position, const TensorType &type,
+                                                        TensorView &view) {
+  const bool is_direct = type.reader != nullptr && type.reader->read(object, *type.api, view);
+  if (!is_direct) read_by_table(object, position, type, view);
+  const bool has_adjacent = measure(position, object, view);
+  if (may_be_lazy_view(type, view.dtype, has_adjacent)) refuse_lazy_views(position, object, view.dtype);
+  if (!is_direct && view.device == DeviceKind::mps && view.element_count > 0) find_metal_buffer(object, view);
 }
 
 bool read_known_tensor(PyObject *object, std::size_t position, TensorView &view) {
   std::size_t slot = 0;
   const TensorType *type = find_kept_type(Py_TYPE(object), slot);
   if (type == nullptr) return false;
-  read_by_table(object, position, *type, view);
+  read_natively(object, position, *type, view);
   return true;
 }
 
 bool read_exchange_tensor(PyObject *object, std::size_t position, TensorView &view) {
   TensorType unkept;
-  const TensorType *type = tensor_type(Py_TYPE(object), unkept);
+  const TensorType *type = tensor_type(object, unkept);
   if (type == nullptr) return false;
-  read_by_table(object, position, *type, view);
+  read_natively(object, position, *type, view);
   return true;
 }
 
-bool describe_tensor(PyObject *object, dlpack::Tensor &tensor) {
+bool describe_tensor(PyObject *object, TensorView &view) {
   TensorType unkept;
-  const TensorType *type = tensor_type(Py_TYPE(object), unkept);
+  const TensorType *type = tensor_type(object, unkept);
   if (type == nullptr) return false;
-  if (type->api->dltensor_from_py_object_no_sync(object, &tensor) == 0) return tensor.strides != nullptr;
-  PyErr_Clear();
-  return false;
+  if (type->reader != nullptr && type->reader->read(object, *type->api, view)) return true;
+  dlpack::Tensor tensor;
+  if (type->api->dltensor_from_py_object_no_sync(object, &tensor) != 0) {
+    PyErr_Clear();
+    return false;
+  }
+  const bool is_metal = tensor.device.type == dlpack::device_metal;
+  if (!is_metal && tensor.device.type != dlpack::device_cpu) return false;
+  adopt(tensor, view);
+  view.device = is_metal ? DeviceKind::mps : DeviceKind::cpu;
+  return view.strides != nullptr;
+}
+
+bool is_read_directly(PyObject *object) {
+  std::size_t slot = 0;
+  const TensorType *type = find_kept_type(Py_TYPE(object), slot);
+  TensorView view;
+  return type != nullptr && type->reader != nullptr && type->reader->read(object, *type->api, view);
 }
 
 bool read_exported_tensor(PyObject *object, std::size_t position, TensorView &view, ExportedTensors &exported) {

@@ -1,5 +1,5 @@
-// PyObject -> TensorView: through the table of C functions that torch.Tensor carries, which calls no Python code, or,
-// for objects without one, through their `__dlpack__` method.
+// PyObject -> TensorView: through torch's stable C interface (torch_tensor.h), through the table of C functions that
+// the class carries, which calls no Python code either, or, for objects without one, through their `__dlpack__` method.
 #pragma once
 
 #include <vector>
@@ -35,12 +35,12 @@ bool read_exported_tensor(PyObject *object, std::size_t position, TensorView &vi
 // read_exchange_tensor() for the types of tensors that have been met before: false, without asking Python, for others.
 bool read_known_tensor(PyObject *object, std::size_t position, TensorView &view);
 
-// The bare description of a tensor whose type has the table; false, with no Python exception set, where there is none.
-bool describe_tensor(PyObject *object, dlpack::Tensor &tensor);
+// Type, device, shape and strides of a tensor whose class has the table; the rest of the view is not filled in. False,
+// with no Python exception set, where there is no such table, or where the tensor is one that read_exchange_tensor()
+// refuses.
+bool describe_tensor(PyObject *object, TensorView &view);
 
-// For an MPS tensor, torch 2.10 to 2.13 write the address of the MTLBuffer object plus the storage offset into `data`,
-// which is no object's address, and 0 into `byte_offset`; later versions keep the two apart. Given the storage offset
-// in bytes, puts both right.
-void resolve_metal_buffer(TensorView &view, std::uint64_t storage_offset_in_bytes);
+// Whether an object that was read is described by torch's stable C interface, for tests and for the curious.
+bool is_read_directly(PyObject *object);
 
 }  // namespace helion_msl

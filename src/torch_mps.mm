@@ -3,15 +3,9 @@
 #include <dlfcn.h>
 
 #include <filesystem>
-#include <string_view>
-
-#ifdef __APPLE__
-#include <mach-o/dyld.h>
-#else
-#include <link.h>
-#endif
 
 #include "errors.h"
+#include "loaded_image.h"
 
 // The image whose entry points are called. Builds over a double of Metal name another one.
 #ifndef HELION_MSL_TORCH_MPS_IMAGE
@@ -20,35 +14,6 @@
 
 namespace helion_msl {
 namespace {
-
-bool has_file_name(std::string_view path, std::string_view name) {
-  return path.size() > name.size() && path.ends_with(name) && path[path.size() - name.size() - 1] == '/';
-}
-
-// Path of the loaded image with this file name, or empty.
-std::string find_loaded_image(std::string_view name) {
-#ifdef __APPLE__
-  for (std::uint32_t i = 0; i < _dyld_image_count(); ++i) {
-    const char *path = _dyld_get_image_name(i);  // null where another thread has just unloaded an image
-    if (path != nullptr && has_file_name(path, name)) return path;
-  }
-  return {};
-#else
-  struct Search {
-    std::string_view name;
-    std::string path;
-  } search{name, {}};
-  dl_iterate_phdr(
-      [](dl_phdr_info *image, std::size_t, void *context) {
-        auto &running = *static_cast<Search *>(context);
-        if (!has_file_name(image->dlpi_name, running.name)) return 0;
-        running.path = image->dlpi_name;
-        return 1;
-      },
-      &search);
-  return search.path;
-#endif
-}
 
 // Pointers to members and to functions alike are plain addresses in the Itanium ABI that both platforms follow: `this`
 // is the first argument.
@@ -72,7 +37,7 @@ TorchMps find_torch_mps() {
         "torch is not loaded, and Metal kernels run on its MPS stream: import torch before the first kernel");
   }
   // RTLD_NOLOAD: the image that torch has loaded, never a second one. It is not closed, as torch stays loaded.
-  void *image = dlopen(torch.image_path.c_str(), RTLD_NOLOAD | RTLD_LAZY);
+  void *image = open_loaded_image(torch.image_path);
   if (image == nullptr) {
     const char *reason = dlerror();  // RTLD_NOLOAD need not leave one
     throw EngineUnavailableError("cannot open the loaded " + torch.image_path + ": " +

@@ -6,8 +6,6 @@ import ctypes
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import helion_msl
 from helion_msl import _C
@@ -111,29 +109,6 @@ def test_exports_that_are_no_capsules():
 
     with pytest.raises(helion_msl.ArgumentError, match=r"__dlpack__\(\) returned int, not a DLPack capsule"):
         helion_msl.launch(DOUBLE, [Wrong(torch.ones(4)), torch.ones(4)], 4, 1)
-
-
-@settings(max_examples=50, deadline=None)
-@given(data=st.data())
-def test_tensor_is_read_as_torch_describes_it(data):
-    dtype = data.draw(
-        st.sampled_from([torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.bool, torch.uint8])
-    )
-    x = torch.zeros(data.draw(st.lists(st.integers(0, 4), max_size=4)), dtype=dtype)
-    for dimension in range(x.dim()):
-        if x.size(dimension) > 0:
-            x = x.narrow(
-                dimension, start := data.draw(st.integers(0, x.size(dimension) - 1)), x.size(dimension) - start
-            )
-    if x.dim() > 1 and data.draw(st.booleans()):
-        x = x.transpose(0, 1)
-    read = _C._read_tensor(x)
-    span = 1 + sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True))
-    assert read["data"] + read["byte_offset"] == x.data_ptr()
-    assert read["element_count"] == x.numel()
-    assert read["byte_span"] == (span * x.itemsize if x.numel() else 0)
-    assert f"torch.{read['dtype']}" == str(dtype)
-    assert read["device"] == "cpu"
 
 
 # ---- Metal's tensors, by a type of our own with an exchange table: no GPU is needed to see what is read ------------

@@ -136,6 +136,10 @@ class MetalDouble:
         self._function("set_exchange_style")(int(minor >= 14))
         self.torch_version = version
 
+    def set_tensor_addresses(self, *, are_buffers: bool) -> None:
+        """What torch's C function tells of an MPS tensor: its buffer plus the offset, or an address in memory."""
+        self._function("set_tensor_addresses")(int(are_buffers))
+
     def set_current_stream(self, stream: int) -> None:
         """The calling thread's: 0 is the default stream, 1 to 32 are torch's pool. Before torch 2.15 there is one."""
         self._function("set_current_stream")(stream)

@@ -11,6 +11,7 @@
 #include "dlpack_abi.h"
 #import "double_device.h"
 #include "double_state.h"
+#import "played_tensors.h"
 
 using namespace metal_double;
 using helion_msl::dlpack::ExchangeApi;
@@ -95,35 +96,12 @@ DoubleBuffer *buffer_of(PyObject *tensor, void *begin, PyObject *storage, std::s
   return buffer;
 }
 
-int describe(PyObject *object, Tensor *out) {
-  bool failed = false;
-  const std::uint64_t item_size = (std::uint64_t{out->dtype.bits} * out->dtype.lanes + 7) / 8;
-  const std::uint64_t offset = call_for_number(object, "storage_offset", failed) * item_size;
-  PyObject *storage = PyObject_CallMethod(object, "untyped_storage", nullptr);
-  if (storage == nullptr) return -1;
-  const std::uint64_t size = call_for_number(storage, "nbytes", failed);
-  const std::uint64_t begin = call_for_number(storage, "data_ptr", failed);
-  DoubleBuffer *buffer = failed ? nil : buffer_of(object, reinterpret_cast<void *>(begin), storage, size);
-  Py_DECREF(storage);
-  if (buffer == nil) return -1;
-  if (style == Style::address_plus_offset) {
-    out->data = reinterpret_cast<char *>(buffer) + offset;
-    out->byte_offset = 0;
-  } else {
-    out->data = buffer;
-    out->byte_offset = offset;
-  }
-  return 0;
-}
-
 int dltensor_of(void *object, Tensor *out) {
   const InDouble inside;
-  collect_garbage();
+  auto *tensor = static_cast<PyObject *>(object);
   if (original->dltensor_from_py_object_no_sync(object, out) != 0) return -1;
   if (out->device.type != helion_msl::dlpack::device_cpu) return 0;
-  PyObject *answer = PyObject_CallFunctionObjArgs(plays_mps, static_cast<PyObject *>(object), nullptr);
-  const int is_mps = answer == nullptr ? -1 : PyObject_IsTrue(answer);
-  Py_XDECREF(answer);
+  const int is_mps = is_played(tensor);
   if (is_mps <= 0) return is_mps;
   out->device.type = helion_msl::dlpack::device_metal;
   for (std::int32_t i = 0; i < out->ndim; ++i) {
@@ -131,10 +109,37 @@ int dltensor_of(void *object, Tensor *out) {
     out->data = nullptr;  // torch has no buffer for a tensor without elements
     return 0;
   }
-  return describe(static_cast<PyObject *>(object), out);
+  std::uint64_t offset = 0;
+  DoubleBuffer *buffer = buffer_of_tensor(tensor, offset);
+  if (buffer == nil) return -1;
+  const bool adds_offset = style == Style::address_plus_offset;
+  out->data = reinterpret_cast<char *>(buffer) + (adds_offset ? offset : 0);
+  out->byte_offset = adds_offset ? 0 : offset;
+  return 0;
 }
 
 }  // namespace
+
+int metal_double::is_played(PyObject *tensor) {
+  collect_garbage();
+  if (plays_mps == nullptr) return 0;
+  PyObject *answer = PyObject_CallFunctionObjArgs(plays_mps, tensor, nullptr);
+  const int is_mps = answer == nullptr ? -1 : PyObject_IsTrue(answer);
+  Py_XDECREF(answer);
+  return is_mps;
+}
+
+DoubleBuffer *metal_double::buffer_of_tensor(PyObject *tensor, std::uint64_t &offset) {
+  bool failed = false;
+  offset = call_for_number(tensor, "storage_offset", failed) * call_for_number(tensor, "element_size", failed);
+  PyObject *storage = PyObject_CallMethod(tensor, "untyped_storage", nullptr);
+  if (storage == nullptr) return nil;
+  const std::uint64_t size = call_for_number(storage, "nbytes", failed);
+  const std::uint64_t begin = call_for_number(storage, "data_ptr", failed);
+  DoubleBuffer *buffer = failed ? nil : buffer_of(tensor, reinterpret_cast<void *>(begin), storage, size);
+  Py_DECREF(storage);
+  return buffer;
+}
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
