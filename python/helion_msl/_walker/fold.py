@@ -114,6 +114,15 @@ def is_exact(value: float, target: ScalarType) -> bool:
 
 def binary(operator: str, left: ir.Expression, right: ir.Expression, scalar: ScalarType) -> ir.Expression:
     """Return an arithmetic operator of C++ on operands that have been converted to ``scalar``."""
+    if isinstance(left, ir.Constant) or isinstance(right, ir.Constant):
+        simpler = _simplified(operator, left, right, scalar)
+        if simpler is not None:
+            return simpler
+    return ir.Binary(operator, left, right, scalar)
+
+
+def _simplified(operator: str, left: ir.Expression, right: ir.Expression, scalar: ScalarType) -> ir.Expression | None:
+    """Return what an operator on a constant comes to without it; None where it does something."""
     if scalar.is_integer:
         if operator in ("*", "/") and is_constant(right, 1):
             return left
@@ -134,7 +143,7 @@ def binary(operator: str, left: ir.Expression, right: ir.Expression, scalar: Sca
             return left
         if is_constant(left, 1.0):
             return right
-    return ir.Binary(operator, left, right, scalar)
+    return None
 
 
 def _is_below(left: ir.Expression, right: ir.Expression) -> bool:

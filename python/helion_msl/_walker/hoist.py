@@ -8,13 +8,11 @@ loop reads the offset of an earlier one that always comes before it, as long as 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
 
 from . import ir
 from .types import ScalarType
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 class _Offset(NamedTuple):
@@ -39,13 +37,28 @@ def hoist_offsets(body: list[ir.Statement]) -> None:
         _Hoister().block(body, {})
 
 
+@dataclass(slots=True)
+class _Contents:
+    """What a statement and those inside it contain.
+
+    Attributes:
+        changed: the variables, by their ids, that they assign.
+        stored: the elements of tensors that they store into, in the order of the text.
+        used: those that their expressions read and write, in the order of the text.
+        bounds: how many of `used` a counted loop evaluates once, in front of its first round.
+    """
+
+    changed: set[int] = field(default_factory=set)
+    stored: list[ir.Element] = field(default_factory=list)
+    used: list[ir.Element] = field(default_factory=list)
+    bounds: int = 0
+
+
 class _Hoister:
     """Moves the offsets of one function."""
 
     def __init__(self) -> None:
-        # By the id of a statement: what its own expressions are made of, and the ids of the variables that it assigns.
-        self._parts: dict[int, list[ir.Expression]] = {}
-        self._changes: dict[int, set[int]] = {}
+        self._contents: dict[int, _Contents] = {}  # by the id of the statement
 
     def block(self, body: list[ir.Statement], known: _Offsets) -> None:
         """Move the offsets of the loops of a block, where those in ``known`` have been computed."""
@@ -53,7 +66,7 @@ class _Hoister:
         while index < len(body):
             statement = body[index]
             if known:
-                changed = self._changed(statement)
+                changed = self._contents_of(statement).changed
                 if changed and any(not offset.read.isdisjoint(changed) for offset in known.values()):
                     known = {key: offset for key, offset in known.items() if offset.read.isdisjoint(changed)}
             if isinstance(statement, _LOOPS):
@@ -66,44 +79,41 @@ class _Hoister:
 
     def _of_loop(self, loop: ir.For | ir.While, known: _Offsets) -> list[ir.Assign]:
         """Return the assignments that go in front of a loop, and let its elements use them and the known ones."""
-        count, changed = len(known), self._changed(loop)
-        for element in self._elements(loop):
-            _move(element, changed, known)
+        count, contents = len(known), self._contents_of(loop)
+        for element in (*contents.stored, *contents.used[contents.bounds :]):
+            _move(element, contents.changed, known)
         return [offset.assignment for offset in list(known.values())[count:]]
 
-    def _elements(self, loop: ir.For | ir.While) -> Iterator[ir.Element]:
-        """Yield the elements of tensors that a loop reads and writes."""
-        parts = list(self._parts_of(loop)) if isinstance(loop, ir.While) else []
-        for statement in ir.walk_statements(loop.body):
-            if isinstance(statement, ir.Store) and isinstance(statement.element.base, ir.TensorReference):
-                yield statement.element
-            parts += self._parts_of(statement)
-        for part in parts:
-            if isinstance(part, _WITH_ELEMENT) and isinstance(part.element.base, ir.TensorReference):
-                yield part.element
-
-    def _parts_of(self, statement: ir.Statement) -> list[ir.Expression]:
-        found = self._parts.get(id(statement))
+    def _contents_of(self, statement: ir.Statement) -> _Contents:
+        found = self._contents.get(id(statement))
         if found is None:
-            found = [part for expression in ir.expressions(statement) for part in ir.walk(expression)]
-            self._parts[id(statement)] = found
-        return found
-
-    def _changed(self, statement: ir.Statement) -> set[int]:
-        """Return the variables, by their ids, that a statement and what is inside it assign."""
-        found = self._changes.get(id(statement))
-        if found is None:
-            parts = self._parts_of(statement)
-            found = {id(part.variable) for part in parts if isinstance(part, ir.AssignExpression)}
-            if isinstance(statement, _ASSIGNING):
-                found.add(id(statement.variable))
-            elif isinstance(statement, ir.For):
-                found.add(id(statement.counter))
+            found = self._contents[id(statement)] = _own_contents(statement)
             for block in ir.blocks(statement):
                 for inner in block:
-                    found |= self._changed(inner)
-            self._changes[id(statement)] = found
+                    contents = self._contents_of(inner)
+                    found.changed |= contents.changed
+                    found.stored += contents.stored
+                    found.used += contents.used
         return found
+
+
+def _own_contents(statement: ir.Statement) -> _Contents:
+    """Return what a statement contains beside the statements inside it."""
+    found = _Contents()
+    if isinstance(statement, _ASSIGNING):
+        found.changed.add(id(statement.variable))
+    elif isinstance(statement, ir.Store) and isinstance(statement.element.base, ir.TensorReference):
+        found.stored.append(statement.element)
+    for expression in ir.expressions(statement):
+        for part in ir.walk(expression):
+            if isinstance(part, ir.AssignExpression):
+                found.changed.add(id(part.variable))
+            elif isinstance(part, _WITH_ELEMENT) and isinstance(part.element.base, ir.TensorReference):
+                found.used.append(part.element)
+    if isinstance(statement, ir.For):
+        found.changed.add(id(statement.counter))
+        found.bounds = len(found.used)
+    return found
 
 
 def _terms(node: ir.Expression) -> list[ir.Expression]:

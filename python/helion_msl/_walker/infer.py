@@ -43,7 +43,9 @@ class Variables:
         self.keeps_literals_weak = keeps_literals_weak
         self._variables: dict[str, ir.Variable] = {}
         self._private: dict[int, ir.Variable] = {}
-        self._shadows: list[tuple[str, ir.Variable]] = []
+        # What names mean in the loops around, and what each shadow of them hides.
+        self._shadows: dict[str, ir.Variable] = {}
+        self._hidden: list[tuple[str, ir.Variable | None]] = []
         # Names that hold tuples, with the number of items and the line; each item is a variable, `name.0`.
         self._tuples: dict[str, tuple[int, int]] = {}
 
@@ -106,15 +108,9 @@ class Variables:
         variable.is_sign_used = True
         return variable.is_non_negative
 
-    def _find(self, name: str) -> ir.Variable:
-        for shadowed, variable in reversed(self._shadows):
-            if shadowed == name:
-                return variable
-        return self._variables[name]
-
     def read(self, name: str) -> ir.Expression:
         """Return a variable's value; a literal that nothing else was assigned over still adapts to what it meets."""
-        variable = self._find(name)
+        variable = self._shadows.get(name) or self._variables[name]
         literal = variable.constant
         if self.keeps_literals_weak and literal is not None and variable.assignments == 1:
             variable.is_constant_used = True
@@ -185,8 +181,9 @@ class Variables:
     def pinned_type(self, name: str) -> ScalarType | VectorType | None:
         """Return the type that an annotation fixed."""
         variable = self._variables.get(name)
-        is_pinned = variable is not None and variable.is_pinned and isinstance(variable.type, ScalarType | VectorType)
-        return variable.type if is_pinned else None  # type: ignore[union-attr,return-value]
+        if variable is None or not variable.is_pinned:
+            return None
+        return variable.type if isinstance(variable.type, ScalarType | VectorType) else None
 
     def counter(self, node: ast.For, name: str, scalar: ScalarType, is_non_negative: bool, line: int) -> ir.Variable:
         """Return the variable that counts a loop; it exists only in the loop."""
@@ -200,11 +197,16 @@ class Variables:
 
     def shadow(self, name: str, variable: ir.Variable) -> None:
         """Let a name mean a loop's own counter, until :meth:`unshadow`."""
-        self._shadows.append((name, variable))
+        self._hidden.append((name, self._shadows.get(name)))
+        self._shadows[name] = variable
 
     def unshadow(self) -> None:
         """End the last :meth:`shadow`."""
-        self._shadows.pop()
+        name, hidden = self._hidden.pop()
+        if hidden is None:
+            del self._shadows[name]
+        else:
+            self._shadows[name] = hidden
 
 
 def _constant_of(value: ir.Expression) -> ir.Constant | None:

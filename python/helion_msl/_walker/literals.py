@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from . import ir
 
 
+_SUFFIXES = {INT32: "", UINT32: "u", INT64: "L", UINT64: "UL"}
+
+
 def number_text(value: ir.Number, scalar: ScalarType) -> str:
     """Return a number as a literal of exactly one type: the shortest that reads back as the same value."""
     if scalar is BOOL:
@@ -20,7 +23,7 @@ def number_text(value: ir.Number, scalar: ScalarType) -> str:
     whole = int(value)
     if scalar.bits < 32:
         return f"{scalar.msl}({whole})"
-    suffix = {INT32: "", UINT32: "u", INT64: "L", UINT64: "UL"}[scalar]
+    suffix = _SUFFIXES[scalar]
     # -2147483648 is a minus before a number that is no int.
     return f"({whole + 1}{suffix} - 1)" if scalar.kind == "int" and whole == scalar.minimum else f"{whole}{suffix}"
 

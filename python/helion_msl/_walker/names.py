@@ -72,9 +72,10 @@ class Names:
     def unique(self, wanted: str) -> str:
         """Return ``wanted``, or the nearest name to it that is free, and take it."""
         base = _ascii(wanted)
+        name, number = base, 0
         if is_reserved(base):
             base = re.sub("_{2,}", "_", base).strip("_") + "_"
-        name, number = _free(base), 0
+            name = _free(base)
         while name in self._taken:
             number += 1
             name = _free(f"{base.rstrip('_')}_{number}")

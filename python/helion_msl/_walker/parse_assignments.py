@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from . import fold, ir, operators, sequences, values, vectors
 from .infer import TypeConflictError
 from .matmul import AccumulatorType
-from .parse_base import METHOD_NAMES, fields_of, leaves_of
+from .parse_base import fields_of, leaves_of
 from .parse_expressions import ExpressionParser
 from .types import (
     VOID,
@@ -23,12 +23,13 @@ from .types import (
 from .values import PythonObject, TupleValue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from ..errors import TranslationError
     from .values import Value
 
 
+_INSIDE = (ast.Attribute, ast.Subscript)
 _NAMING = (ir.Read, ir.AssignExpression)
 _HELD = (ScalarType, VectorType, SimdgroupMatrixType, PointerType, AccumulatorType)  # by a variable
 
@@ -41,11 +42,13 @@ class _Target(NamedTuple):
 
 
 def _target_of(node: ast.expr) -> _Target:
+    if isinstance(node, ast.Name):
+        return _Target({node.id}, is_element=False)
     names, is_element = set(), False
     for part in ast.walk(node):
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
             names.add(part.id)
-        elif isinstance(part, ast.Attribute | ast.Subscript) and isinstance(part.ctx, ast.Store):
+        elif isinstance(part, _INSIDE) and isinstance(part.ctx, ast.Store):
             is_element = True
             if isinstance(part.value, ast.Name):
                 # The components of a vector change its value.
@@ -85,11 +88,7 @@ class AssignmentParser(ExpressionParser):
 
     def statement(self, node: ast.stmt) -> None:
         """Append the IR of one statement to the current block."""
-        method: Callable[[ast.AST], None] | None = getattr(self, METHOD_NAMES[type(node)], None)
-        if method is None:
-            self.refuse(node)
-        else:
-            method(node)
+        self.visitors[type(node)](self, node)
 
     def emit(self, statement: ir.Statement) -> None:
         """Append a statement to the current block."""
@@ -322,7 +321,7 @@ class AssignmentParser(ExpressionParser):
             index = self.constant_integer(target.slice, "the index of an assigned component")
             self.store_places(target, variable, "xyzw"[vectors.place_of(self, target, base.type, index)], value)
             return
-        if not isinstance(base, ir.TensorReference | ir.ThreadgroupArrayReference):
+        if not isinstance(base, ir.MEMORY):
             raise self.error(target, f"{values.describe(base)} has no elements to assign", "store into a tensor")
         number = self.as_scalar(target, value)
         if isinstance(number, ir.Constant):
@@ -454,23 +453,19 @@ class AssignmentParser(ExpressionParser):
         """``target += value``."""
         if isinstance(node.target, ast.Name):
             self._refuse_tensor(node.target, node.target.id)
-            name = ast.Name(node.target.id, ast.Load())
-            left = self.number(ast.copy_location(name, node.target))
-            value = self.binary(node, node.op, left, self.number(node.value))
+            value = self.binary(node, node.op, self.number(node.target), self.number(node.value))
             self._assign(node.target, node.target.id, value)
             return
         if isinstance(node.target, ast.Attribute):
-            old_place = ast.copy_location(ast.Attribute(node.target.value, node.target.attr, ast.Load()), node.target)
-            changed = self.binary(node, node.op, self.number(old_place), self.number(node.value))
+            changed = self.binary(node, node.op, self.number(node.target), self.number(node.value))
             self._store_components(node.target, changed)
             return
         assert isinstance(node.target, ast.Subscript)
         base = self.value(node.target.value)
         if vectors.is_vector(base):
-            part = ast.copy_location(ast.Subscript(node.target.value, node.target.slice, ast.Load()), node.target)
-            self._store(node.target, self.binary(node, node.op, self.number(part), self.number(node.value)))
+            self._store(node.target, self.binary(node, node.op, self.number(node.target), self.number(node.value)))
             return
-        if not isinstance(base, ir.TensorReference | ir.ThreadgroupArrayReference):
+        if not isinstance(base, ir.MEMORY):
             raise self.error(node, f"{values.describe(base)} has no elements to assign", "store into a tensor")
         element = self.element(node.target, base)
         value = self.scalar(node.value)

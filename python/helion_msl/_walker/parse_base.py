@@ -33,11 +33,9 @@ if TYPE_CHECKING:
     from .source import Source
     from .values import Value
 
-METHOD_NAMES = {
-    kind: f"visit_{kind.__name__}"
-    for kind in vars(ast).values()
-    if isinstance(kind, type) and issubclass(kind, ast.AST)
-}
+NODE_CLASSES = [kind for kind in vars(ast).values() if isinstance(kind, type) and issubclass(kind, ast.AST)]
+_PASSED_BY_VALUE = (ScalarType, VectorType, SimdgroupMatrixType)
+_NUMBERS = (bool, int, float)
 _PLAIN_OBJECTS = (ModuleType, FunctionType, BuiltinFunctionType, type, DType)
 MAXIMUM_BUFFERS = 31  # Metal Feature Set Tables, "maximum number of entries in the buffer argument table"
 
@@ -114,11 +112,11 @@ class ParserBase:
             argument = ir.Argument(name, described, "tensor", index)
             self.arguments.append(argument)
             return ir.TensorReference(argument, described)
-        if isinstance(described, ScalarType | VectorType | SimdgroupMatrixType):
+        if isinstance(described, _PASSED_BY_VALUE):
             argument = ir.Argument(name, described, "scalar", index)
             self.arguments.append(argument)
             return ir.ArgumentRead(argument, described)
-        if isinstance(described, bool | int | float):
+        if isinstance(described, _NUMBERS):
             constant = fold.weak_constant(described, name)
             if constant is not None:
                 return constant
@@ -219,7 +217,7 @@ class ParserBase:
         """Return a global or a captured variable: numbers become constants, tensors are refused."""
         if isinstance(value, _PLAIN_OBJECTS):
             return values.PythonObject(value)
-        if isinstance(value, bool | int | float):
+        if isinstance(value, _NUMBERS):
             constant = fold.weak_constant(value, node.id if isinstance(node, ast.Name) else None)
             if constant is None:
                 raise self.error(node, f"the constant {value} does not fit 64 bits")

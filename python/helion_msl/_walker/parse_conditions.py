@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from .values import Value
 
 
+_IDENTITY = (ast.Is, ast.IsNot)
+_MEMBERSHIP = (ast.In, ast.NotIn)
+
+
 class ConditionParser(ValueParser):
     """Expressions that decide."""
 
@@ -120,9 +124,9 @@ class ConditionParser(ValueParser):
         self, node: ast.AST, kind: ast.cmpop, left_node: ast.expr, left: Value, right_node: ast.expr, right: Value
     ) -> ir.Expression:
         """Return one comparison of a chain."""
-        if isinstance(kind, ast.Is | ast.IsNot):
+        if isinstance(kind, _IDENTITY):
             return self._identity(node, isinstance(kind, ast.Is), left, right)
-        if isinstance(kind, ast.In | ast.NotIn):
+        if isinstance(kind, _MEMBERSHIP):
             return self._membership(node, isinstance(kind, ast.In), left_node, left, right)
         if self._is_tuple(left) or self._is_tuple(right):
             return self._compared_tuples(node, kind, left_node, left, right_node, right)

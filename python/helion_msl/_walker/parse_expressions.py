@@ -25,7 +25,7 @@ class ExpressionParser(ConditionParser):
     def visit_Subscript(self, node: ast.Subscript) -> Value:
         """Return an element of a tensor, an array, a tuple or a position."""
         owner = self.value(node.value)
-        if isinstance(owner, ir.TensorReference | ir.ThreadgroupArrayReference):
+        if isinstance(owner, ir.MEMORY):
             element = self.element(node, owner)
             return fold.load(element, None, None)
         is_call = values.is_expression(owner) and isinstance(owner.type, TupleType)

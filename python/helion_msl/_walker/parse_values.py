@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import ast
 import enum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import language
 from . import fold, hints, ir, operators, sequences, values, vectors
-from .parse_base import METHOD_NAMES, ParserBase
+from .parse_base import NODE_CLASSES, ParserBase
 from .threads import POSITIONS, THREAD_VALUES
 from .types import BOOL, FLOAT32, ScalarType, VectorType
 from .values import DottedName, PythonObject, TensorMethod, TupleValue
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .values import Value
 
 _LARGEST_FLOAT32 = 3.4028235677973366e38  # halfway to the next power of two rounds to infinity from here on
+
+_DOTTED = (ast.Attribute, ast.Name)
 
 # What Python has and a kernel does not: the cause, and what to write instead.
 REFUSED_EXPRESSIONS: dict[type[ast.AST], tuple[str, str]] = {
@@ -48,13 +50,17 @@ class ValueParser(ParserBase):
     """Turns expressions into IR, or into objects that exist at translation only (:mod:`.values`)."""
 
     refused: ClassVar[dict[type[ast.AST], tuple[str, str]]] = REFUSED_EXPRESSIONS
+    visitors: ClassVar[dict[type[ast.AST], Callable[[Any, Any], Value]]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.visitors = {kind: getattr(cls, f"visit_{kind.__name__}", cls.refuse) for kind in NODE_CLASSES}
 
     # ---- Ways in ---------------------------------------------------------------------------------------------------
 
     def value(self, node: ast.expr) -> Value:
         """Return what an expression stands for."""
-        method: Callable[[ast.AST], Value] | None = getattr(self, METHOD_NAMES[type(node)], None)
-        return method(node) if method is not None else self.refuse(node)
+        return self.visitors[type(node)](self, node)
 
     def refuse(self, node: ast.AST) -> Value:
         """Refuse a node that no method handles."""
@@ -72,7 +78,7 @@ class ValueParser(ParserBase):
 
     def as_operand(self, node: ast.expr, value: Value) -> ir.Expression:
         """Return a value as a number or a vector."""
-        return value if vectors.is_vector(value) else self.as_scalar(node, value)  # type: ignore[return-value]
+        return value if values.is_number(value) else self.as_scalar(node, value)
 
     def as_scalar(self, node: ast.expr, value: Value) -> ir.Expression:
         """Return a value as one number.
@@ -84,7 +90,7 @@ class ValueParser(ParserBase):
             return value
         if isinstance(value, ir.TensorReference) and value.type.rank == 0:
             return ir.Load(ir.Element(value, (fold.convert(fold.integer(0), self.index_type),)), value.type.dtype)
-        if isinstance(value, ir.TensorReference | ir.ThreadgroupArrayReference):
+        if isinstance(value, ir.MEMORY):
             indices = (
                 "i" if len(getattr(value.type, "shape", ())) == 1 or getattr(value.type, "rank", 0) == 1 else "i, j"
             )
@@ -146,7 +152,7 @@ class ValueParser(ParserBase):
             if _LARGEST_FLOAT32 <= abs(value) < float("inf"):
                 raise self.error(node, f"{value} is beyond the range of float32, about 3.4e38", "write float('inf')")
             return ir.Constant(value, FLOAT32)
-        if isinstance(value, bool | int):
+        if isinstance(value, int):  # or bool, which is one
             constant = fold.weak_constant(value)
             if constant is None:
                 raise self.error(node, f"{value} does not fit 64 bits", "compute with a float")
@@ -176,7 +182,7 @@ class ValueParser(ParserBase):
             return DottedName(f"{owner.path}.{node.attr}")
         if isinstance(owner, PythonObject):
             return self._object_attribute(node, owner.value)
-        if isinstance(owner, ir.Constant) and isinstance(node.value, ast.Attribute | ast.Name):
+        if isinstance(owner, ir.Constant) and isinstance(node.value, _DOTTED):
             member = self.python_object(node.value)
             if isinstance(member, enum.Enum) and node.attr in ("value", "name"):
                 return self.outer_value(node, getattr(member, node.attr))

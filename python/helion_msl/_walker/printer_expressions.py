@@ -7,7 +7,7 @@ Each method returns the text of one class of node, and how tightly it binds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 from . import ir, matmul_simdgroup, prelude
 from .literals import number_text
@@ -28,7 +28,7 @@ from .types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .names import Names
     from .types import Type
@@ -78,15 +78,6 @@ POSITION_NAMES: dict[ir.PositionKind, tuple[str, str]] = {
 
 
 _NAMED_TYPES = (ScalarType, VectorType, SimdgroupMatrixType)
-
-
-class _MethodNames(dict[type, str]):
-    def __missing__(self, kind: type) -> str:
-        name = self[kind] = f"_text_{kind.__name__}"
-        return name
-
-
-_METHOD_NAMES = _MethodNames()
 
 
 class Shared:
@@ -165,7 +156,7 @@ class ExpressionPrinter:
 
     def text(self, node: ir.Expression, precedence: int = COMMA) -> str:
         """Return an expression, in parentheses where it binds less tightly than what surrounds it."""
-        text, own = getattr(self, _METHOD_NAMES[type(node)])(node)
+        text, own = _TEXTS[type(node)](self, node)
         return f"({text})" if own < precedence else text
 
     def pair(self, left: ir.Expression, right: ir.Expression) -> tuple[ir.Expression, ir.Expression]:
@@ -178,10 +169,9 @@ class ExpressionPrinter:
 
     @staticmethod
     def _uncast(node: ir.Expression) -> ir.Expression:
-        is_implied = (
-            isinstance(node, ir.Cast) and isinstance(node.type, ScalarType) and _widens(node.operand.type, node.type)
-        )
-        return node.operand if isinstance(node, ir.Cast) and is_implied else node
+        if isinstance(node, ir.Cast) and isinstance(node.type, ScalarType) and _widens(node.operand.type, node.type):
+            return node.operand
+        return node
 
     def commas(self, nodes: Sequence[ir.Expression]) -> str:
         """Return expressions separated by commas."""
@@ -244,27 +234,27 @@ class ExpressionPrinter:
 
     def _text_Binary(self, node: ir.Binary) -> tuple[str, int]:
         own = PRECEDENCE[node.operator]
-        is_shift = node.operator in ("<<", ">>")
         left, right = node.left, node.right
         if isinstance(left, ir.Position) and isinstance(right, ir.Constant) and node.type is BOOL and right.value >= 0:
             # As unsigned numbers they compare alike, where the constant is not negative.
             return f"{self._position(left)} {node.operator} {self.text(right, own + 1)}", own
-        if is_shift:
+        if own == SHIFT:
             # Each operand is promoted by itself.
             left, right = self._uncast(left) if node.type is INT32 else left, self._uncast(right)
         else:
             left, right = self.pair(left, right)
-        return f"{self._operand(left, node, own)} {node.operator} {self._operand(right, node, own + 1)}", own
+        left_text = self._nested(left, node, own) if isinstance(left, ir.Binary) else self.text(left, own)
+        right_text = self._nested(right, node, own + 1) if isinstance(right, ir.Binary) else self.text(right, own + 1)
+        return f"{left_text} {node.operator} {right_text}", own
 
-    def _operand(self, node: ir.Expression, parent: ir.Binary, precedence: int) -> str:
-        if isinstance(node, ir.Binary):
-            is_other = node.operator != parent.operator
-            is_comparison = node.operator in _COMPARISONS and parent.operator in _COMPARISONS
-            is_and_in_or = (parent.operator, node.operator) == ("||", "&&")
-            if is_comparison or is_and_in_or or (is_other and parent.operator in _LOOSE):
-                precedence = ATOM
-            elif self._may_regroup(parent, node):
-                precedence = PRECEDENCE[node.operator]
+    def _nested(self, node: ir.Binary, parent: ir.Binary, precedence: int) -> str:
+        """Return an operand that is an operator itself, with the parentheses that people need too."""
+        is_comparison = node.operator in _COMPARISONS and parent.operator in _COMPARISONS
+        is_and_in_or = parent.operator == "||" and node.operator == "&&"
+        if is_comparison or is_and_in_or or (parent.operator in _LOOSE and node.operator != parent.operator):
+            precedence = ATOM
+        elif self._may_regroup(parent, node):
+            precedence = PRECEDENCE[node.operator]
         return self.text(node, precedence)
 
     @staticmethod
@@ -370,3 +360,8 @@ class ExpressionPrinter:
 
     def _text_Sequence(self, node: ir.Sequence) -> tuple[str, int]:
         return f"{self.text(node.first, ASSIGNMENT)}, {self.text(node.second, ASSIGNMENT)}", COMMA - 1
+
+
+_TEXTS: dict[type, Callable[[ExpressionPrinter, Any], tuple[str, int]]] = {
+    kind: getattr(ExpressionPrinter, f"_text_{kind.__name__}") for kind in (*get_args(ir.Expression), Matmul)
+}

@@ -9,20 +9,19 @@ the lines of the Python source by ``#line`` directives.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from . import ir, prelude
 from .literals import number_text, string_text
 from .printer_expressions import ASSIGNMENT, SHIFT, UNARY, ExpressionPrinter, Shared
-from .scopes import declare, remove_copies, remove_unread, uses_of
+from .scopes import declare, drop_unread, remove_copies
 from .types import FLOAT16, FLOAT32, ScalarType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 INDENT = "  "
 _AUGMENTED = frozenset({"+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>"})
-_METHOD_NAMES = {kind: f"_print_{kind.__name__}" for kind in get_args(ir.Statement)}
 
 
 class StatementPrinter(ExpressionPrinter):
@@ -34,8 +33,7 @@ class StatementPrinter(ExpressionPrinter):
         self._lines: list[str] = []
         self._depth = 1
         self._python_line = 0  # what the compiler takes the next line of text for; 0: not in the source
-        uses = uses_of(function.body)
-        remove_unread(function.body, uses)
+        uses = drop_unread(function.body)
         self._argument_names = {id(argument): self._names.unique(argument.name) for argument in function.arguments}
         changed = remove_copies(function) if isinstance(function, ir.Function) else {}
         self._variable_names = {variable: self._argument_names[argument] for variable, argument in changed.items()}
@@ -116,7 +114,7 @@ class StatementPrinter(ExpressionPrinter):
         for index, statement in enumerate(statements):
             for variable in self._declarations.before.get((id(statements), index), ()):
                 self.line(f"{self._declarator(variable)};", statement.line)
-            getattr(self, _METHOD_NAMES[type(statement)])(statement)
+            _PRINTERS[type(statement)](self, statement)
 
     def _declarator(self, variable: ir.Variable) -> str:
         return f"{self.shared.type_name(variable.type)} {self._variable_names[id(variable)]}"
@@ -240,3 +238,8 @@ class StatementPrinter(ExpressionPrinter):
         text = self.text(node, ASSIGNMENT)
         # To a macro, commas in braces part its arguments.
         return f"({text})" if "{" in text else text
+
+
+_PRINTERS: dict[type, Callable[[StatementPrinter, Any], None]] = {
+    kind: getattr(StatementPrinter, f"_print_{kind.__name__}") for kind in get_args(ir.Statement)
+}

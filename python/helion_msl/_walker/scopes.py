@@ -41,49 +41,59 @@ class Declarations:
 
 Uses: TypeAlias = "dict[int, list[ir.Read | ir.AssignExpression]]"
 
-_USING = (ir.Read, ir.AssignExpression)
+_USING = frozenset({ir.Read, ir.AssignExpression})
 
 
-def uses_of(body: list[ir.Statement]) -> Uses:
-    """Return where the expressions of each statement, by its id, use variables, in the order of the text."""
-    return {id(statement): _uses_in(statement) for statement in ir.walk_statements(body)}
+def drop_unread(body: list[ir.Statement]) -> Uses:
+    """Drop assignments to variables that nothing reads, and what only they read.
+
+    Returns:
+        Where the expressions of each statement, by its id, use variables, in the order of the text.
+    """
+    statements = ir.walk_statements(body)
+    uses = {id(statement): _uses_in(statement) for statement in statements}
+    while True:
+        assigned: set[int] = set()
+        read: set[int] = set()
+        for statement in statements:
+            own = statement.variable if isinstance(statement, ir.Assign) else None
+            if own is not None:
+                assigned.add(id(own))
+            for part in uses[id(statement)]:
+                if type(part) is ir.Read and (part.variable is not own or _keeps_itself(statement)):
+                    read.add(id(part.variable))
+        if assigned <= read:
+            return uses
+        _drop(body, read, uses)
+        statements = ir.walk_statements(body)
 
 
 def _uses_in(statement: ir.Statement) -> list[ir.Read | ir.AssignExpression]:
-    parts = (part for expression in ir.expressions(statement) for part in ir.walk(expression))
-    return [part for part in parts if isinstance(part, _USING)]
+    found: list[ir.Read | ir.AssignExpression] = []
+    for expression in ir.expressions(statement):
+        found += [part for part in ir.walk(expression) if type(part) in _USING]  # type: ignore[misc]
+    return found
 
 
-def remove_unread(body: list[ir.Statement], uses: Uses) -> None:
-    """Drop assignments to variables that nothing reads, and what only they read."""
-    while True:
-        read: set[int] = set()
-        for statement in ir.walk_statements(body):
-            # `x = x + 1` alone keeps nothing alive, but `x = ml.atomic_add(y, 0, x)` is done even if nobody reads x.
-            own = None
-            if isinstance(statement, ir.Assign) and not ir.has_effect(statement.value):
-                own = id(statement.variable)
-            for part in uses[id(statement)]:
-                if type(part) is ir.Read and id(part.variable) != own:
-                    read.add(id(part.variable))
-        if not _drop(body, read, uses):
-            return
+def _keeps_itself(statement: ir.Statement) -> bool:
+    """Whether an assignment that reads its own variable is done even if nothing else reads that.
+
+    `x = x + 1` alone keeps nothing alive, but `x = ml.atomic_add(y, 0, x)` does.
+    """
+    return isinstance(statement, ir.Assign) and ir.has_effect(statement.value)
 
 
-def _drop(body: list[ir.Statement], read: set[int], uses: Uses) -> bool:
-    dropped = False
+def _drop(body: list[ir.Statement], read: set[int], uses: Uses) -> None:
     for index in range(len(body) - 1, -1, -1):
         statement = body[index]
         if isinstance(statement, ir.Assign) and id(statement.variable) not in read:
-            dropped = True
             if not ir.has_effect(statement.value):
                 del body[index]
             else:
                 body[index] = ir.Evaluate(statement.value, statement.line)
                 uses[id(body[index])] = uses[id(statement)]
         for block in ir.blocks(statement):
-            dropped = _drop(block, read, uses) or dropped
-    return dropped
+            _drop(block, read, uses)
 
 
 def remove_copies(function: ir.Function) -> dict[int, int]:
@@ -107,44 +117,60 @@ def remove_copies(function: ir.Function) -> dict[int, int]:
 
 def declare(body: list[ir.Statement], uses: Uses, known: Container[int] = ()) -> Declarations:
     """Return where each variable of a function is declared; those whose ids are in ``known`` have been."""
-    paths: dict[int, list[Path]] = {}
-    declarations = Declarations()
-    counters: dict[int, ir.For | None] = {}  # the loop, by the id of a variable that nothing else assigns
-
-    def use(variable: ir.Variable, path: Path) -> None:
-        if id(variable) in known:
-            return
-        found = paths.get(id(variable))
-        if found is None:
-            found = paths[id(variable)] = []
-            declarations.variables.append(variable)
-        found.append(path)
-
-    def visit(block: list[ir.Statement], path: Path) -> None:
-        for index, statement in enumerate(block):
-            here = [*path, (block, index)]
-            for part in uses[id(statement)]:
-                use(part.variable, here)
-                if type(part) is ir.AssignExpression:
-                    counters[id(part.variable)] = None
-            if isinstance(statement, ir.Assign):
-                use(statement.variable, here)
-                counters[id(statement.variable)] = None
-            elif isinstance(statement, ir.For):
-                counter = id(statement.counter)
-                counters[counter] = None if counter in counters else statement
-                use(statement.counter, here)
-            for child in ir.blocks(statement):
-                visit(child, here)
-
-    visit(body, [])
-    for variable in declarations.variables:
-        loop = counters.get(id(variable))
+    search = _Search(uses, known)
+    search.block(body, [])
+    declarations = Declarations(variables=search.variables)
+    for variable in search.variables:
+        loop = search.counters.get(id(variable))
         if loop is not None:
             declarations.with_assignment.add(id(loop))
-        elif not _declare_in_blocks(variable, paths[id(variable)], declarations):
-            _declare_in_front(variable, paths[id(variable)], declarations)
+        elif not _declare_in_blocks(variable, search.paths[id(variable)], uses, declarations):
+            _declare_in_front(variable, search.paths[id(variable)], declarations)
     return declarations
+
+
+class _Search:
+    """Finds where variables are used.
+
+    Attributes:
+        variables: those that are not known, in the order of their first use.
+        paths: the statements that use each of them, by its id.
+        counters: the loop, by the id of a variable that nothing else assigns.
+    """
+
+    def __init__(self, uses: Uses, known: Container[int]) -> None:
+        self.variables: list[ir.Variable] = []
+        self.paths: dict[int, list[Path]] = {}
+        self.counters: dict[int, ir.For | None] = {}
+        self._uses, self._known = uses, known
+
+    def block(self, block: list[ir.Statement], path: Path) -> None:
+        """Search the statements of a block, and those inside them."""
+        for index, statement in enumerate(block):
+            here = [*path, (block, index)]
+            for part in self._uses[id(statement)]:
+                self._use(part.variable, here)
+                if type(part) is ir.AssignExpression:
+                    self.counters[id(part.variable)] = None
+            if isinstance(statement, ir.Assign):
+                self._use(statement.variable, here)
+                self.counters[id(statement.variable)] = None
+            elif isinstance(statement, ir.For):
+                counter = id(statement.counter)
+                self.counters[counter] = None if counter in self.counters else statement
+                self._use(statement.counter, here)
+            for child in ir.blocks(statement):
+                self.block(child, here)
+
+    def _use(self, variable: ir.Variable, path: Path) -> None:
+        found = self.paths.get(id(variable))
+        if found is not None:
+            # A statement that uses a variable twice says nothing more of where it belongs.
+            if found[-1] is not path:
+                found.append(path)
+        elif id(variable) not in self._known:
+            self.paths[id(variable)] = [path]
+            self.variables.append(variable)
 
 
 def _common_depth(paths: list[Path]) -> int:
@@ -157,7 +183,7 @@ def _common_depth(paths: list[Path]) -> int:
     return depth
 
 
-def _declare_in_blocks(variable: ir.Variable, paths: list[Path], declarations: Declarations) -> bool:
+def _declare_in_blocks(variable: ir.Variable, paths: list[Path], uses: Uses, declarations: Declarations) -> bool:
     """Declare a variable with the assignment that comes before all other uses, or so in each of several blocks.
 
     Returns False, having changed nothing, where a use may get its value from elsewhere.
@@ -167,7 +193,7 @@ def _declare_in_blocks(variable: ir.Variable, paths: list[Path], declarations: D
     block, index = first[depth - 1]
     statement = block[index]
     if len(first) == depth and isinstance(statement, ir.Assign) and statement.variable is variable:
-        if any(isinstance(part, ir.Read) and part.variable is variable for part in ir.walk(statement.value)):
+        if any(type(part) is ir.Read and part.variable is variable for part in uses[id(statement)]):
             return False
         declarations.with_assignment.add(id(statement))
         return True
@@ -184,7 +210,7 @@ def _declare_in_blocks(variable: ir.Variable, paths: list[Path], declarations: D
     if len(groups) < 2:
         return False
     trial = Declarations()
-    if not all(_declare_in_blocks(variable, group, trial) for group in groups.values()):
+    if not all(_declare_in_blocks(variable, group, uses, trial) for group in groups.values()):
         return False
     declarations.with_assignment |= trial.with_assignment
     return True

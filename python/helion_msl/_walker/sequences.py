@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from .threads import Handler
     from .values import Value
 
+_NAMED = (ir.Read, ir.ArgumentRead)
+
 
 def as_tuple(parser: ExpressionParser, value: Value) -> TupleValue | None:
     """Return a value as a tuple: one, a named vector, a position, a constant range; None for anything else."""
     if isinstance(value, TupleValue):
         return value
-    if isinstance(value, ir.Read | ir.ArgumentRead) and isinstance(value.type, VectorType):
+    if isinstance(value, _NAMED) and isinstance(value.type, VectorType):
         kind = value.type.element
         return TupleValue(tuple(ir.Swizzle(value, place, kind) for place in "xyzw"[: value.type.size]))
     if values.is_expression(value) and isinstance(value.type, TupleType):

@@ -157,6 +157,8 @@ def _indentation(line: str) -> int:
 
 def _dedented(lines: list[str]) -> tuple[list[str], int]:
     """Return lines without the indentation that all of them share, and how wide that is."""
+    if lines and lines[0] and not lines[0][0].isspace():
+        return lines, 0
     margin = min((_indentation(line) for line in lines if line.strip()), default=0)
     if not margin:
         return lines, 0
@@ -241,7 +243,7 @@ def _lines_of(code: CodeType, function: Callable[..., object]) -> list[str] | No
     first = code.co_firstlineno - 1
     if not 0 <= first < len(lines):
         return None
-    last = end = max([line or 0 for *_, line in code.co_lines()], default=first + 1)
+    last = end = max([line or 0 for _, _, line in code.co_lines()], default=first + 1)
     margin = _indentation(lines[first])
     for number, line in enumerate(lines[last:], last + 1):
         text = line.strip()

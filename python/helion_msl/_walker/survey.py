@@ -7,9 +7,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-_NAMELESS = frozenset({ast.Constant, ast.Pass, *ast.operator.__subclasses__(), *ast.cmpop.__subclasses__()})
+# Fields that hold no names a survey looks for, in all classes of the tree.
+_NAMELESS = frozenset({"ctx", "op", "ops", "kind", "type_comment"})
+
+
+class _Children(dict[type[ast.AST], "tuple[str, ...]"]):
+    """The fields of each class in which other nodes stand."""
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        fields = tuple(name for name in kind._fields if name not in _NAMELESS)
+        self[kind] = fields
+        return fields
+
+
+_CHILDREN = _Children()
 
 
 @dataclass(slots=True)
@@ -51,7 +64,7 @@ class Survey:
 def survey(definition: ast.FunctionDef) -> Survey:
     """Walk a function's body once."""
     surveyor = _Surveyor()
-    surveyor.statements(definition.body)
+    surveyor.each(definition.body)
     found = surveyor.found
     for loop, names in surveyor.loops_over.items():
         if not surveyor.observed.intersection(names):
@@ -78,32 +91,59 @@ class _Surveyor:
         self._inside: list[Loop] = []
         self._counting: list[str] = []
 
-    def statements(self, body: list[ast.stmt]) -> None:
-        for statement in body:
-            self.visit(statement)
+    def each(self, nodes: Sequence[ast.AST]) -> None:
+        """Survey several nodes, in their order."""
+        for node in nodes:
+            self.visit(node)
 
     def visit(self, node: ast.AST) -> None:
-        """Survey one node; a table finds the few classes that matter, for a survey looks at every node."""
-        kind = type(node)
-        if kind in _NAMELESS:
-            return
-        method = self._METHODS.get(kind)
+        """Survey one node."""
+        method = self._METHODS.get(type(node))
         if method is not None:
             method(self, node)
-            return
-        for name in kind._fields:
+        else:
+            self._children(node)
+
+    def _children(self, node: ast.AST) -> None:
+        for name in _CHILDREN[type(node)]:
             child = getattr(node, name, None)
             if isinstance(child, list):
-                for item in child:
-                    if isinstance(item, ast.AST):
-                        self.visit(item)
+                self.each([item for item in child if isinstance(item, ast.AST)])
             elif isinstance(child, ast.AST):
                 self.visit(child)
+
+    # ---- The classes that most nodes of a kernel have, which the general way would take most of a survey's time for
+
+    def _assignment(self, node: ast.Assign) -> None:
+        self.each(node.targets)
+        self.visit(node.value)
+
+    def _augmented(self, node: ast.AugAssign) -> None:
+        self.visit(node.target)
+        self.visit(node.value)
+
+    def _binary(self, node: ast.BinOp) -> None:
+        self.visit(node.left)
+        self.visit(node.right)
+
+    def _compare(self, node: ast.Compare) -> None:
+        self.visit(node.left)
+        self.each(node.comparators)
+
+    def _call(self, node: ast.Call) -> None:
+        self.visit(node.func)
+        self.each(node.args)
+        self.each(node.keywords)
+
+    def _constant(self, _: ast.Constant) -> None:
+        pass
+
+    # ---- The classes that a survey is about
 
     def _while(self, node: ast.While) -> None:
         self.visit(node.test)
         self._body(node, node.body)
-        self.statements(node.orelse)
+        self.each(node.orelse)
 
     def _break(self, _: ast.Break) -> None:
         if self._inside:
@@ -116,7 +156,7 @@ class _Surveyor:
     def _name(self, node: ast.Name) -> None:
         name = node.id
         self.found.names.add(name)
-        if not isinstance(node.ctx, ast.Load):
+        if type(node.ctx) is not ast.Load:
             self.found.assigned.add(name)
             self.observed.add(name)
             for loop in self._inside:
@@ -155,15 +195,21 @@ class _Surveyor:
         self._counting += names
         self._body(node, node.body)
         del self._counting[len(self._counting) - len(names) :]
-        self.statements(node.orelse)
+        self.each(node.orelse)
 
     def _body(self, node: ast.For | ast.While, body: list[ast.stmt]) -> None:
         loop = self.found.loops[id(node)] = Loop()
         self._inside.append(loop)
-        self.statements(body)
+        self.each(body)
         self._inside.pop()
 
     _METHODS: ClassVar[dict[type, Callable[[_Surveyor, Any], None]]] = {
+        ast.Assign: _assignment,
+        ast.AugAssign: _augmented,
+        ast.BinOp: _binary,
+        ast.Compare: _compare,
+        ast.Call: _call,
+        ast.Constant: _constant,
         ast.Name: _name,
         ast.Attribute: _attribute,
         ast.Subscript: _subscript,

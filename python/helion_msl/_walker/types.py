@@ -7,7 +7,8 @@ a threadgroup would stand beside them, which is why nothing outside this module 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal, TypeAlias
 
 Kind = Literal["bool", "int", "uint", "float"]
@@ -26,42 +27,38 @@ class ScalarType:
         msl: the name of the type in MSL: ``"int"``.
         kind: ``"bool"``, ``"int"`` (signed), ``"uint"`` or ``"float"``.
         bits: width of the value.
+        is_float: whether it is half, bfloat or float.
+        is_integer: whether it is an integer of any width, bool excluded.
+        is_narrow: whether C++ computes with it as ``int``: bool and integers below 32 bits.
+        size_in_bytes: size in memory.
+        minimum: the lowest value of an integer type.
+        maximum: the highest value of an integer type.
     """
 
     name: str
     msl: str
     kind: Kind
     bits: int
+    # Computed once, because a translation asks for them hundreds of times.
+    is_float: bool = field(init=False, repr=False)
+    is_integer: bool = field(init=False, repr=False)
+    is_narrow: bool = field(init=False, repr=False)
+    size_in_bytes: int = field(init=False, repr=False)
+    minimum: int = field(init=False, repr=False)
+    maximum: int = field(init=False, repr=False)
 
-    @property
-    def is_float(self) -> bool:
-        """Whether it is half, bfloat or float."""
-        return self.kind == "float"
-
-    @property
-    def is_integer(self) -> bool:
-        """Whether it is an integer of any width, bool excluded."""
-        return self.kind in ("int", "uint")
-
-    @property
-    def is_narrow(self) -> bool:
-        """Whether C++ computes with it as ``int``: bool and integers below 32 bits."""
-        return not self.is_float and self.bits < 32
-
-    @property
-    def size_in_bytes(self) -> int:
-        """Size in memory."""
-        return max(self.bits // 8, 1)
-
-    @property
-    def minimum(self) -> int:
-        """The lowest value of an integer type."""
-        return -(1 << (self.bits - 1)) if self.kind == "int" else 0
-
-    @property
-    def maximum(self) -> int:
-        """The highest value of an integer type."""
-        return (1 << (self.bits - 1)) - 1 if self.kind == "int" else (1 << self.bits) - 1
+    def __post_init__(self) -> None:
+        is_float, is_signed = self.kind == "float", self.kind == "int"
+        computed = {
+            "is_float": is_float,
+            "is_integer": self.kind in ("int", "uint"),
+            "is_narrow": not is_float and self.bits < 32,
+            "size_in_bytes": max(self.bits // 8, 1),
+            "minimum": -(1 << (self.bits - 1)) if is_signed else 0,
+            "maximum": (1 << (self.bits - is_signed)) - 1,
+        }
+        for name, value in computed.items():
+            object.__setattr__(self, name, value)
 
     def __str__(self) -> str:
         return self.name
@@ -227,6 +224,7 @@ def _integer_holding(left: ScalarType, right: ScalarType) -> ScalarType:
     return INT64
 
 
+@cache
 def promote(left: ScalarType, right: ScalarType) -> ScalarType:
     """Return the type in which an arithmetic operator computes.
 
@@ -242,6 +240,7 @@ def promote(left: ScalarType, right: ScalarType) -> ScalarType:
     return _integer_holding(left, right)
 
 
+@cache
 def join(left: ScalarType, right: ScalarType) -> ScalarType:
     """Return the type of a variable that holds values of both types: one that keeps every value where there is one."""
     if left is right:

@@ -321,7 +321,7 @@ def function_of_vectors(
 
 def _element(parser: ExpressionParser, array: ast.expr, index: ast.expr) -> ir.Element:
     base = parser.value(array)
-    if not isinstance(base, ir.TensorReference | ir.ThreadgroupArrayReference):
+    if not isinstance(base, ir.MEMORY):
         raise parser.error(array, "a vector is loaded from a tensor or a threadgroup array, and stored to one")
     kind = base.type
     if isinstance(kind, TensorType) and (not kind.rank or (kind.strides is not None and kind.strides[-1] != 1)):

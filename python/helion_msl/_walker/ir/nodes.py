@@ -156,6 +156,10 @@ class ThreadgroupArrayReference:
     type: ThreadgroupArrayType
 
 
+MEMORY = (TensorReference, ThreadgroupArrayReference)
+"""What has elements, for ``isinstance``."""
+
+
 @dataclass(slots=True, eq=False)
 class Pointer:
     """The address ``base + offset``, in elements."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..types import BOOL, ScalarType
 from .nodes import (
@@ -40,56 +41,75 @@ if TYPE_CHECKING:
 
 
 def _load_operands(node: Load) -> tuple[Expression, ...]:
-    masks = tuple(part for part in (node.mask, node.other) if part is not None)
-    return masks[:1] + node.element.indices + masks[1:]
+    if node.mask is None:
+        return node.element.indices
+    other = () if node.other is None else (node.other,)
+    return (node.mask, *node.element.indices, *other)
 
 
-# A dictionary, because translating a kernel asks for the operands of thousands of nodes.
-_OPERANDS: dict[type, Callable[[Any], tuple[Expression, ...]]] = {
-    Binary: lambda node: (node.left, node.right),
-    Unary: lambda node: (node.operand,),
-    Cast: lambda node: (node.operand,),
-    Field: lambda node: (node.operand,),
-    Swizzle: lambda node: (node.operand,),
-    Component: lambda node: (node.operand, node.index),
-    VectorStore: lambda node: (*node.element.indices, node.value),
-    Load: _load_operands,
-    AddressOf: lambda node: node.element.indices,
-    Call: lambda node: node.arguments,
-    FunctionCall: lambda node: node.arguments,
-    TupleExpression: lambda node: node.items,
-    Conditional: lambda node: (node.test, node.body, node.orelse),
-    Pointer: lambda node: (node.offset,),
-    AssignExpression: lambda node: (node.value,),
-    Sequence: lambda node: (node.first, node.second),
-}
-_LEAVES = frozenset({Constant, Read, ArgumentRead, Position, TensorReference, ThreadgroupArrayReference, Symbol})
+_Operands: TypeAlias = "Callable[[Any], tuple[Expression, ...]] | None"
+
+
+class _OperandsByClass(dict[type, _Operands]):
+    """How the operands of each class of nodes are found, None where it has none; a subclass has those of its base."""
+
+    def __missing__(self, kind: type) -> _Operands:
+        found = self[kind] = next(self[base] for base in kind.__mro__[1:] if base in self)
+        return found
+
+
+# ``attrgetter`` with several names returns a tuple.
+_OPERANDS = _OperandsByClass(
+    {
+        Constant: None,
+        Read: None,
+        ArgumentRead: None,
+        Position: None,
+        TensorReference: None,
+        ThreadgroupArrayReference: None,
+        Symbol: None,
+        Binary: attrgetter("left", "right"),
+        Unary: lambda node: (node.operand,),
+        Cast: lambda node: (node.operand,),
+        Field: lambda node: (node.operand,),
+        Swizzle: lambda node: (node.operand,),
+        Component: attrgetter("operand", "index"),
+        VectorStore: lambda node: (*node.element.indices, node.value),
+        Load: _load_operands,
+        AddressOf: attrgetter("element.indices"),
+        Call: attrgetter("arguments"),
+        FunctionCall: attrgetter("arguments"),
+        TupleExpression: attrgetter("items"),
+        Conditional: attrgetter("test", "body", "orelse"),
+        Pointer: lambda node: (node.offset,),
+        AssignExpression: lambda node: (node.value,),
+        Sequence: attrgetter("first", "second"),
+    }
+)
 _SIMPLE = frozenset({Constant, Read, ArgumentRead, Position})
+# Of these only the operands can have an effect, or depend on the order of evaluation.
+_SILENT = frozenset(
+    {Binary, Unary, Cast, Field, Swizzle, Component, TupleExpression, Conditional, Pointer, Sequence, AddressOf}
+)
 _ACTING = (Call, FunctionCall, VectorStore)
 
 
 def operands(node: Expression) -> tuple[Expression, ...]:
     """Return the expressions that a node is made of, in the order in which Python evaluates them."""
-    kind = type(node)
-    if kind in _LEAVES:
-        return ()
-    found = _OPERANDS.get(kind)
-    if found is None:
-        found = _OPERANDS[kind] = next(_OPERANDS[base] for base in kind.__mro__ if base in _OPERANDS)
-    return found(node)
+    operands_of = _OPERANDS[type(node)]
+    return () if operands_of is None else operands_of(node)
 
 
 def walk(node: Expression) -> list[Expression]:
     """Return a node and everything below it, in the order of the text."""
-    if type(node) in _LEAVES:
-        return [node]
     found: list[Expression] = []
     pending = [node]
     while pending:
         part = pending.pop()
         found.append(part)
-        if type(part) not in _LEAVES:
-            pending.extend(operands(part)[::-1])
+        operands_of = _OPERANDS[type(part)]
+        if operands_of is not None:
+            pending += operands_of(part)[::-1]
     return found
 
 
@@ -98,10 +118,16 @@ def _acts(part: Expression) -> bool:
 
 
 def _contains(node: Expression, is_wanted: Callable[[Expression], bool]) -> bool:
-    """Whether a question holds for a node or for one below it that has operands."""
-    if type(node) in _LEAVES:
-        return False
-    return is_wanted(node) or any(_contains(part, is_wanted) for part in operands(node))
+    """Whether a question holds for a node, or for one below it, that is not silent."""
+    pending = [node]
+    while pending:
+        part = pending.pop()
+        operands_of = _OPERANDS[type(part)]
+        if operands_of is not None:
+            if type(part) not in _SILENT and is_wanted(part):
+                return True
+            pending += operands_of(part)
+    return False
 
 
 def has_effect(node: Expression) -> bool:
@@ -206,12 +232,18 @@ def is_non_negative(node: Expression) -> bool:
 # ---- Questions about statements ------------------------------------------------------------------------------------
 
 
+_BLOCKS: dict[type, Callable[[Any], tuple[list[Statement], ...]]] = {
+    If: attrgetter("body", "orelse"),
+    For: lambda statement: (statement.body,),
+    While: lambda statement: (statement.body,),
+    Once: lambda statement: (statement.body,),
+}
+
+
 def blocks(statement: Statement) -> tuple[list[Statement], ...]:
     """Return the blocks inside a statement."""
-    kind = type(statement)
-    if kind is If:
-        return (statement.body, statement.orelse)  # type: ignore[union-attr]
-    return (statement.body,) if kind in _WITH_BODY else ()  # type: ignore[union-attr]
+    found = _BLOCKS.get(type(statement))
+    return found(statement) if found is not None else ()
 
 
 def _store_operands(statement: Store) -> tuple[Expression, ...]:
@@ -219,7 +251,6 @@ def _store_operands(statement: Store) -> tuple[Expression, ...]:
     return (*mask, *statement.element.indices, statement.value)
 
 
-_WITH_BODY = frozenset({For, While, Once})
 _EXPRESSIONS: dict[type, Callable[[Any], tuple[Expression, ...]]] = {
     Assign: lambda statement: (statement.value,),
     Evaluate: lambda statement: (statement.value,),
@@ -229,7 +260,7 @@ _EXPRESSIONS: dict[type, Callable[[Any], tuple[Expression, ...]]] = {
     StoreComponents: lambda statement: (Read(statement.variable, statement.variable.type), statement.value),
     If: lambda statement: (statement.test,),
     While: lambda statement: (statement.test,),
-    For: lambda statement: (statement.start, statement.stop, statement.step),
+    For: attrgetter("start", "stop", "step"),
     Assert: lambda statement: (statement.test, *statement.message.values),
     Print: lambda statement: statement.message.values,
 }
@@ -241,12 +272,16 @@ def expressions(statement: Statement) -> tuple[Expression, ...]:
     return found(statement) if found is not None else ()
 
 
-def walk_statements(body: list[Statement]) -> Iterator[Statement]:
-    """Yield all statements of a block and of the blocks inside it, in the order of the text."""
+def walk_statements(body: list[Statement]) -> list[Statement]:
+    """Return all statements of a block and of the blocks inside it, in the order of the text."""
+    found: list[Statement] = []
     for statement in body:
-        yield statement
-        for block in blocks(statement):
-            yield from walk_statements(block)
+        found.append(statement)
+        inner = _BLOCKS.get(type(statement))
+        if inner is not None:
+            for block in inner(statement):
+                found += walk_statements(block)
+    return found
 
 
 def walk_expressions(body: list[Statement]) -> Iterator[Expression]:
