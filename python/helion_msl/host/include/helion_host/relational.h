@@ -25,9 +25,15 @@ template <class T>
 HELION_MSL_FUNC constexpr typename float_bits<T>::word magnitude_bits(T x) {
   return bit_cast<typename float_bits<T>::word>(x) & static_cast<typename float_bits<T>::word>(~float_bits<T>::sign);
 }
+// No mode of this engine assumes that there are no NaNs, and a float compares with itself in one instruction where it
+// is; its bits would have to leave its register. A float of 16 bits would be converted first.
 template <class T>
 HELION_MSL_FUNC constexpr bool isnan(T x) {
-  return magnitude_bits(x) > float_bits<T>::infinity;
+  if constexpr (__is_same(T, float)) {
+    return x != x;
+  } else {
+    return magnitude_bits(x) > float_bits<T>::infinity;
+  }
 }
 template <class T>
 HELION_MSL_FUNC constexpr bool isinf(T x) {
@@ -46,12 +52,12 @@ HELION_MSL_FUNC constexpr bool signbit(T x) {
   return (bit_cast<typename float_bits<T>::word>(x) & float_bits<T>::sign) != 0;
 }
 template <class T>
-HELION_MSL_FUNC constexpr bool isordered(T x, T y) {
-  return !isnan(x) && !isnan(y);
-}
-template <class T>
 HELION_MSL_FUNC constexpr bool isunordered(T x, T y) {
   return isnan(x) || isnan(y);
+}
+template <class T>
+HELION_MSL_FUNC constexpr bool isordered(T x, T y) {
+  return !isunordered(x, y);
 }
 
 template <class R>
