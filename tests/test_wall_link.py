@@ -13,6 +13,7 @@ LIBOBJC = "/usr/lib/libobjc.A.dylib"
 LIBSYSTEM = "/usr/lib/libSystem.B.dylib"
 LIBCXX = "/usr/lib/libc++.1.dylib"
 STREAM = "_ZN2at3mps19getCurrentMPSStreamEv"
+SHAPE = "aoti_torch_get_sizes"
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def image():
         },
         exports=frozenset({"_PyInit__C"}),
         minimum_macos=(14, 0, 0),
-        strings=frozenset({STREAM, "a text"}),
+        strings=frozenset({STREAM, SHAPE, "a text"}),
     )
 
 
@@ -47,7 +48,7 @@ def torches():
     for version in ("2.10.0", "2.13.0"):
         wheel = wheel_class.__new__(wheel_class)
         wheel.version = version
-        wheel.exports = frozenset({f"_{STREAM}"})
+        wheel.exports = frozenset({f"_{STREAM}", f"_{SHAPE}"})
         wheel.system_imports = {LIBOBJC: frozenset({"_objc_msgSend"}), LIBCXX: frozenset({"__Znwm"})}
         wheel.selectors = frozenset({"computeCommandEncoder", "commandBufferFromCommandQueue:", "copy"})
         wheel.system_imports[METAL] = frozenset({"_MTLCopyAllDevices"})
@@ -79,10 +80,11 @@ def test_a_planted_symbol_is_named(wall, image, torches, symbol, library, compla
     assert problem.startswith(f"{symbol} {complaint}")
 
 
-def test_a_misspelt_name_of_torch_is_named_with_every_version(wall, image, torches):
-    planted = dataclasses.replace(image, strings=image.strings | {"_ZN2at3mps9MPSStream14commandEncodrEv"})
+@pytest.mark.parametrize("name", ["_ZN2at3mps9MPSStream14commandEncodrEv", "aoti_torch_get_shapes"])
+def test_a_misspelt_name_of_torch_is_named_with_every_version(wall, image, torches, name):
+    planted = dataclasses.replace(image, strings=image.strings | {name})
     assert wall.problems_of(planted, torches) == [
-        f"__ZN2at3mps9MPSStream14commandEncodrEv is not exported by torch {version}" for version in ("2.10.0", "2.13.0")
+        f"_{name} is not exported by torch {version}" for version in ("2.10.0", "2.13.0")
     ]
 
 
@@ -114,9 +116,11 @@ def test_a_message_that_the_page_does_not_name_is_named(wall, image):
     assert problem.startswith("message useHeap: is sent")
 
 
-def test_an_extension_without_torch_is_reported(wall, image, torches):
-    (problem,) = wall.problems_of(dataclasses.replace(image, strings=frozenset()), torches)
-    assert problem.startswith("the extension looks up no symbol of torch")
+@pytest.mark.parametrize(("kept", "complaint"), [(SHAPE, "torch's MPS stream"), (STREAM, "stable C interface")])
+def test_an_extension_that_looks_up_nothing_of_torch_is_reported(wall, image, torches, kept, complaint):
+    (problem,) = wall.problems_of(dataclasses.replace(image, strings=frozenset({kept})), torches)
+    assert problem.startswith("the extension looks up no")
+    assert complaint in problem
 
 
 def test_only_named_frameworks_are_bound():
@@ -138,8 +142,8 @@ def test_a_real_image_without_its_framework(tmp_path, monkeypatch, wall, torches
     monkeypatch.setenv("HELION_MSL_CROSS_STUBS", str(tmp_path / "stubs"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.c").write_text(
-        f'void *MTLCopyAllDevices(void); const char *names[] = {{"{STREAM}"}};\n'
-        "void *PyInit__C(void) { return names[0] ? MTLCopyAllDevices() : 0; }\n",
+        f'void *MTLCopyAllDevices(void); const char *names[] = {{"{STREAM}", "{SHAPE}"}};\n'
+        "void *PyInit__C(void) { return names[0] && names[1] ? MTLCopyAllDevices() : 0; }\n",
         encoding="utf-8",
     )
     assert compiler.main(["cc", "-c", "a.c", "-o", "a.o"]) == 0

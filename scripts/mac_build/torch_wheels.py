@@ -62,14 +62,14 @@ class TorchWheel:
 
     Attributes:
         version: of torch.
-        exports: the symbols of ``libtorch_cpu.dylib``.
+        exports: the symbols of ``libtorch_cpu.dylib`` that the extension may look up.
         system_imports: for every library of macOS, the symbols that torch's libraries take from it.
         selectors: the names of the messages that ``libtorch_cpu.dylib`` sends.
     """
 
     def __init__(self, version: str) -> None:
         self.version = version
-        summary = CACHE / version / "contents.json"
+        summary = CACHE / version / "symbols.json"
         if not summary.exists():
             content = self._read(fetch_wheel(version))
             summary.write_text(json.dumps(content), encoding="utf-8")
@@ -91,8 +91,8 @@ class TorchWheel:
                     continue
                 image = macho.read_image(Path(archive.extract(name, directory)))
                 if name.endswith("libtorch_cpu.dylib"):
-                    # Those of the MPS backend alone: there are hundreds of thousands.
-                    exports = sorted(symbol for symbol in image.exports if "3mps" in symbol)
+                    # Those of the MPS backend and of the stable C interface alone: there are hundreds of thousands.
+                    exports = sorted(name for name in image.exports if "3mps" in name or "aoti_torch_" in name)
                     selectors = sorted(image.selectors)
                 for symbol, library in image.imports.items():
                     if library is not None and library.startswith("/"):

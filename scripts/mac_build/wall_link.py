@@ -62,8 +62,11 @@ def system_problem(
 
 
 def torch_names(image: macho.Image) -> set[str]:
-    """The symbols that the extension looks up in torch when it runs: its strings that are mangled names of torch's."""
-    pattern = re.compile(r"_ZN?K?N?[0-9K]*(2at3mps|5torch3mps)\w+")
+    """The symbols that the extension looks up in torch when it runs: its strings that are names of torch's.
+
+    Mangled ones of its MPS stream, and those of its stable C interface.
+    """
+    pattern = re.compile(r"_ZN?K?N?[0-9K]*(2at3mps|5torch3mps)\w+|aoti_torch_\w+")
     return {f"_{text}" for text in image.strings if pattern.fullmatch(text)}
 
 
@@ -102,8 +105,12 @@ def problems_of(image: macho.Image, torches: list[torch_wheels.TorchWheel]) -> l
         if problem is not None:
             problems.append(f"{symbol} {problem}")
     names = torch_names(image)
-    if not names:
-        problems.append("the extension looks up no symbol of torch, so it cannot reach torch's MPS stream")
+    if not any("3mps" in name for name in names):
+        problems.append("the extension looks up no symbol of torch's MPS stream, so it cannot reach it")
+    if not any(name.startswith("_aoti_torch_get_") for name in names):
+        problems.append(
+            "the extension looks up no function of torch's stable C interface, so tensors take longer to read"
+        )
     for torch in torches:
         problems += [f"{name} is not exported by torch {torch.version}" for name in sorted(names - torch.exports)]
         problems += torch_message_problems(torch)
