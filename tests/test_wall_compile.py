@@ -36,7 +36,7 @@ def plant(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["metal_pipeline.mm", "metal_tools.mm", "torch_mps.mm"])
+@pytest.mark.parametrize("name", ["metal_pipeline.mm", "metal_tools.mm", "torch_mps.mm", "loaded_image.cpp"])
 def test_the_engine_compiles(plant, name):
     result = plant(name)
     assert result.returncode == 0, result.stderr
@@ -72,11 +72,11 @@ def test_the_engine_compiles(plant, name):
             id="wrong-object",
         ),
         pytest.param(
-            "torch_mps.mm", "#include <mach-o/dyld.h>", "#include <mach-o/dylb.h>", "'mach-o/dylb.h' file not found",
+            "loaded_image.cpp", "#include <mach-o/dyld.h>", "#include <mach-o/dylb.h>", "'mach-o/dylb.h' file not found",
             id="missing-darwin-header",
         ),
         pytest.param(
-            "torch_mps.mm",
+            "loaded_image.cpp",
             "_dyld_image_count()",
             "_dyld_images_count()",
             "undeclared identifier '_dyld_images_count'",
