@@ -72,7 +72,10 @@ def test_the_engine_compiles(plant, name):
             id="wrong-object",
         ),
         pytest.param(
-            "loaded_image.cpp", "#include <mach-o/dyld.h>", "#include <mach-o/dylb.h>", "'mach-o/dylb.h' file not found",
+            "loaded_image.cpp",
+            "#include <mach-o/dyld.h>",
+            "#include <mach-o/dylb.h>",
+            "'mach-o/dylb.h' file not found",
             id="missing-darwin-header",
         ),
         pytest.param(
