@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <string>
 
@@ -106,7 +107,7 @@ TorchTensorReader *TorchTensorReader::find(PyObject *object) {
     if (!made->resolve() || !made->locate_handle(object)) return nullptr;
     TorchTensorReader *expected = nullptr;
     return found.compare_exchange_strong(expected, made.get()) ? made.release() : expected;
-  } catch (nb::python_error &) {
+  } catch (const std::exception &) {  // of Python's, or an answer of another type
     return nullptr;
   }
 }

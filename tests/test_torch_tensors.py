@@ -124,6 +124,26 @@ def test_the_first_tensor_of_a_process_need_not_be_a_usual_one(first):
     assert printed.split() == ["0" if first == "torch.empty(0)" else "refused", "True", "True"]
 
 
+@pytest.mark.parametrize("answer", ["'no number'", "0", "-1", "function(*args) + 8", "1 / 0"])
+def test_what_cannot_be_found_in_a_tensor_is_not_used(answer):
+    printed = run_program(
+        f"""
+        from torch.overrides import TorchFunctionMode
+
+        class Odd(TorchFunctionMode):
+            def __torch_function__(self, function, types, args=(), kwargs=None):
+                return {answer}
+
+        x = torch.ones(4)
+        with Odd():
+            _C._read_tensor(x)
+        read = _C._read_tensor(x)
+        print(read["data"] == x.data_ptr(), read["is_read_directly"])
+        """
+    )
+    assert printed.split() == ["True", "False"]
+
+
 def test_threads_may_be_the_first_to_read_a_tensor():
     printed = run_program(
         """
