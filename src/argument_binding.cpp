@@ -113,7 +113,7 @@ std::uint64_t least_bytes(const ArgumentInfo &argument, const TensorView &tensor
   return argument.is_reference || (is_struct && !is_replaced) ? argument.element_size : 0;
 }
 
-std::uint32_t word_of(dlpack::DataType dtype) {
+constexpr std::uint32_t word_of(dlpack::DataType dtype) {
   return std::bit_cast<std::uint32_t>(dtype);
 }
 
@@ -122,7 +122,7 @@ constexpr auto exact_types = [] {
   std::array<std::uint32_t, scalar_facts.size()> types{};
   for (std::size_t i = 0; i < types.size(); ++i) {
     const auto bits = static_cast<std::uint8_t>(8u * scalar_facts[i].size);
-    types[i] = std::bit_cast<std::uint32_t>(dlpack::DataType{scalar_facts[i].code, bits, 1});
+    types[i] = word_of({scalar_facts[i].code, bits, 1});
   }
   return types;
 }();

@@ -4,7 +4,18 @@
 #include <string>
 #include <string_view>
 
+// The image of torch whose functions are called. Builds over a double of Metal name another one.
+#ifndef HELION_MSL_TORCH_IMAGE
+#ifdef __APPLE__
+#define HELION_MSL_TORCH_IMAGE "libtorch_cpu.dylib"
+#else
+#define HELION_MSL_TORCH_IMAGE "libtorch_cpu.so"
+#endif
+#endif
+
 namespace helion_msl {
+
+inline constexpr std::string_view torch_image_name = HELION_MSL_TORCH_IMAGE;
 
 // Path of the loaded image with this file name, or empty.
 std::string find_loaded_image(std::string_view file_name);

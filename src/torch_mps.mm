@@ -7,11 +7,6 @@
 #include "errors.h"
 #include "loaded_image.h"
 
-// The image whose entry points are called. Builds over a double of Metal name another one.
-#ifndef HELION_MSL_TORCH_MPS_IMAGE
-#define HELION_MSL_TORCH_MPS_IMAGE "libtorch_cpu.dylib"
-#endif
-
 namespace helion_msl {
 namespace {
 
@@ -31,7 +26,7 @@ void resolve(void *image, const std::string &path, const char *name, const char 
 
 TorchMps find_torch_mps() {
   TorchMps torch;
-  torch.image_path = find_loaded_image(HELION_MSL_TORCH_MPS_IMAGE);
+  torch.image_path = find_loaded_image(torch_image_name);
   if (torch.image_path.empty()) {
     throw EngineUnavailableError(
         "torch is not loaded, and Metal kernels run on its MPS stream: import torch before the first kernel");

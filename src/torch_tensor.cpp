@@ -11,15 +11,6 @@
 
 #include "loaded_image.h"
 
-// The image whose functions are called. Builds over a double of Metal name another one.
-#ifndef HELION_MSL_TORCH_TENSOR_IMAGE
-#ifdef __APPLE__
-#define HELION_MSL_TORCH_TENSOR_IMAGE "libtorch_cpu.dylib"
-#else
-#define HELION_MSL_TORCH_TENSOR_IMAGE "libtorch_cpu.so"
-#endif
-#endif
-
 namespace nb = nanobind;
 
 namespace helion_msl {
@@ -113,7 +104,7 @@ TorchTensorReader *TorchTensorReader::find(PyObject *object) {
 }
 
 bool TorchTensorReader::resolve() {
-  const std::string path = find_loaded_image(HELION_MSL_TORCH_TENSOR_IMAGE);
+  const std::string path = find_loaded_image(torch_image_name);
   void *image = path.empty() ? nullptr : open_loaded_image(path);
   if (image == nullptr) return false;
   for (const NamedType &named : named_types) {

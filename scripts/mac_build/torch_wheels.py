@@ -92,7 +92,8 @@ class TorchWheel:
                 image = macho.read_image(Path(archive.extract(name, directory)))
                 if name.endswith("libtorch_cpu.dylib"):
                     # Those of the MPS backend and of the stable C interface alone: there are hundreds of thousands.
-                    exports = sorted(name for name in image.exports if "3mps" in name or "aoti_torch_" in name)
+                    wanted = re.compile("3mps|aoti_torch_")
+                    exports = sorted(symbol for symbol in image.exports if wanted.search(symbol))
                     selectors = sorted(image.selectors)
                 for symbol, library in image.imports.items():
                     if library is not None and library.startswith("/"):
