@@ -28,7 +28,7 @@ PARTS = {
     "torch": r"libtorch|libc10|^(at|c10|torch|pybind11)::|^Torch",
     "the C library": r"libc[.-]|libstdc|ld-linux|libm\.",
     "Python": r"libpython|^(?!.*(helion_msl|nanobind|std::))",
-    "reading tensors": r"TorchTensor|read_(natively|by_table|known_tensor|exchange)|kept_type|tensor_type|measure",
+    "reading tensors": r"TorchTensor|read_(natively|by_table|known_tensor|exchange)|kept_type|tensor_type|layout_of",
     "finding the kernel": r"Specialization|hash_of|are_equal|KernelCache|kernel_of_source|read_key|add_[nc]",
     "checking and binding": r"bind_arguments|bind_|check_|read_source|types_match|encode_scalar|arguments_with",
     "reading the call, grid and block": r"read_|PythonArguments|bind_keywords|find_name|text_of|nb_func|nanobind",

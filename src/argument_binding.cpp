@@ -7,6 +7,7 @@
 
 #include "errors.h"
 #include "scalar_encoding.h"
+#include "tensor_layout.h"
 
 namespace helion_msl {
 namespace {
@@ -108,7 +109,7 @@ bool is_aligned(const ArgumentInfo &argument, const TensorView &tensor) {
 // and Metal wants a whole struct behind either; a tensor without elements is replaced by a buffer of 256 bytes.
 std::uint64_t least_bytes(const ArgumentInfo &argument, const TensorView &tensor) {
   constexpr std::uint64_t placeholder_bytes = 256;
-  const bool is_replaced = tensor.element_count == 0 && argument.element_size <= placeholder_bytes;
+  const bool is_replaced = is_empty(tensor) && argument.element_size <= placeholder_bytes;
   const bool is_struct = argument.scalar == ScalarType::opaque;
   return argument.is_reference || (is_struct && !is_replaced) ? argument.element_size : 0;
 }
@@ -150,11 +151,12 @@ BoundArgument bind_tensor(std::size_t position, const ArgumentInfo &argument, De
                         (tensor.is_read_only ? "read-only" : "exported as a copy, so that the writes would be lost") +
                         "; pass a writable copy of it");
   }
-  if (tensor.byte_span < least_bytes(argument, tensor)) {
+  const std::uint64_t bytes = byte_span(tensor);
+  if (bytes < least_bytes(argument, tensor)) {
     throw ArgumentError(label(position, argument) + ": the kernel reads " + std::to_string(argument.element_size) +
-                        " bytes there, but the tensor holds " + std::to_string(tensor.byte_span));
+                        " bytes there, but the tensor holds " + std::to_string(bytes));
   }
-  if (tensor.element_count > 0 && !is_aligned(argument, tensor)) refuse_address(position, argument);
+  if (bytes > 0 && !is_aligned(argument, tensor)) refuse_address(position, argument);
   return {.address = tensor.data, .offset = tensor.byte_offset, .byte_count = 0};
 }
 

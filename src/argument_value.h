@@ -11,17 +11,14 @@
 
 namespace helion_msl {
 
-// A tensor's memory, type and shape. Borrows everything from the Python object.
+// A tensor's memory, type and shape, of which tensor_layout.h tells more. Borrows everything from the Python object.
 struct TensorView {
   void *data = nullptr;  // cpu: address of the first byte of the allocation or of the tensor; mps: id<MTLBuffer>
-  std::uint64_t byte_offset = 0;    // from `data` to the first element
-  std::uint64_t element_count = 0;  // product of the shape
-  std::uint64_t byte_span = 0;      // from the first element to the end of the last one, by shape and strides
+  std::uint64_t byte_offset = 0;  // from `data` to the first element
   dlpack::DataType dtype{};
   DeviceKind device = DeviceKind::cpu;
-  bool is_read_only = false;   // the producer forbids writing
-  bool is_copy = false;        // the producer made a copy for this export: writes would be lost
-  bool is_contiguous = false;  // each element next to the one before, in the order of the dimensions, or no elements
+  bool is_read_only = false;  // the producer forbids writing
+  bool is_copy = false;       // the producer made a copy for this export: writes would be lost
   std::int32_t dimension_count = 0;
   const std::int64_t *shape = nullptr;
   const std::int64_t *strides = nullptr;  // in elements; null means contiguous

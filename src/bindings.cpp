@@ -20,6 +20,7 @@
 #include "null_engine.h"
 #include "python_arguments.h"
 #include "python_errors.h"
+#include "tensor_layout.h"
 #include "toolchain_bridge.h"
 
 namespace nb = nanobind;
@@ -119,8 +120,8 @@ nb::object read_tensor(nb::handle object) {
   nb::dict result;
   result["data"] = reinterpret_cast<std::uintptr_t>(tensor.data);
   result["byte_offset"] = tensor.byte_offset;
-  result["element_count"] = tensor.element_count;
-  result["byte_span"] = tensor.byte_span;
+  result["element_count"] = layout_of(tensor).element_count;
+  result["byte_span"] = byte_span(tensor);
   result["dtype"] = data_type_name(tensor.dtype);
   result["device"] = device_name(tensor.device);
   result["is_read_only"] = tensor.is_read_only;

@@ -8,6 +8,7 @@
 #include "argument_binding.h"
 #include "errors.h"
 #include "python_arguments.h"
+#include "tensor_layout.h"
 
 namespace nb = nanobind;
 
@@ -159,7 +160,7 @@ GraphRecording::Launch GraphRecording::describe(const Engine &engine, const Comp
     const MemoryRange memory = memory_of(values[i].tensor);
     const GraphParameter *found = nullptr;
     // A tensor without elements has no memory to be found by, and nobody reaches what it points to.
-    if (values[i].tensor.element_count == 0) position = contents_.parameters.size();
+    if (is_empty(values[i].tensor)) position = contents_.parameters.size();
     for (; position < contents_.parameters.size() && found == nullptr; ++position) {
       const GraphParameter &parameter = contents_.parameters[position];
       if (parameter.recorded.kind != ArgumentValue::Kind::tensor) continue;
@@ -217,7 +218,7 @@ void GraphRecording::check_constants(std::span<PyObject *const> objects, std::sp
 std::unique_ptr<LaunchGraph> GraphRecording::finish() {
   for (const GraphParameter &parameter : contents_.parameters) {
     const bool is_tensor = parameter.recorded.kind == ArgumentValue::Kind::tensor;
-    const bool has_nothing_to_find = is_tensor && parameter.recorded.tensor.element_count == 0;
+    const bool has_nothing_to_find = is_tensor && is_empty(parameter.recorded.tensor);
     if (!parameter.uses.empty() || has_nothing_to_find) continue;
     throw ArgumentError("parameter '" + parameter.name +
                         "' of the graph is used by none of the launches recorded, so " +

@@ -118,6 +118,11 @@ bool read_key(const Dispatcher &dispatcher, Dimensions threads, Call &call, Spec
   std::span<PyObject *> objects = call.objects.span();
   std::span<ArgumentValue> values = call.values.span();
   for (std::size_t i = 0; i < objects.size(); ++i) {
+    if (!facts->is_constant[i] && read_known_tensor(objects[i], i, values[i].tensor)) [[likely]] {
+      values[i].kind = ArgumentValue::Kind::tensor;
+      if (!key.add_tensor(values[i].tensor)) return false;
+      continue;
+    }
     values[i].kind = ArgumentValue::Kind::boolean;  // of what does not travel, which nothing reads
     values[i].boolean = false;
     if (facts->is_constant[i]) {

@@ -6,6 +6,7 @@
 #include "argument_binding.h"
 #include "errors.h"
 #include "scalar_encoding.h"
+#include "tensor_layout.h"
 
 namespace helion_msl {
 namespace {
@@ -67,6 +68,12 @@ bool has_layout_of(const TensorView &tensor, const GraphParameter &parameter) {
   return std::equal(parameter.strides.begin(), parameter.strides.end(), tensor.strides);
 }
 
+// MemoryRange::begin, without the extent of the tensor.
+std::uint64_t beginning_of(const TensorView &tensor) {
+  const bool is_address = tensor.device == DeviceKind::cpu;
+  return tensor.byte_offset + (is_address ? reinterpret_cast<std::uintptr_t>(tensor.data) : 0);
+}
+
 void check_tensor(const GraphContents &contents, const GraphParameter &parameter, const ArgumentValue &value) {
   if (value.kind != ArgumentValue::Kind::tensor || !has_layout_of(value.tensor, parameter)) {
     throw ArgumentError(contents.label(parameter) + " was recorded with " + describe(parameter.recorded) + ", but " +
@@ -81,8 +88,8 @@ void check_tensor(const GraphContents &contents, const GraphParameter &parameter
                         "; pass a writable copy of it");
   }
   // Each use is as far from the first element as it was, where alignments are powers of two.
-  const std::uint64_t distance = memory_of(tensor).begin - memory_of(parameter.recorded.tensor).begin;
-  if (tensor.element_count > 0 && distance % parameter.alignment != 0) {
+  const std::uint64_t distance = beginning_of(tensor) - beginning_of(parameter.recorded.tensor);
+  if (distance % parameter.alignment != 0 && !is_empty(tensor)) {
     throw ArgumentError(contents.label(parameter, parameter.aligned_use) + ": the tensor given is not aligned to " +
                         std::to_string(parameter.alignment) +
                         " bytes as the recorded one is; pass x.clone() or a slice that starts on such a boundary");
@@ -99,13 +106,9 @@ void check_number(const GraphContents &contents, const GraphParameter &parameter
 
 MemoryRange memory_of(const TensorView &tensor) {
   MemoryRange range;
-  range.begin = tensor.byte_offset;
-  if (tensor.device == DeviceKind::cpu) {
-    range.begin += reinterpret_cast<std::uintptr_t>(tensor.data);
-  } else {
-    range.buffer = tensor.data;
-  }
-  range.end = range.begin + tensor.byte_span;
+  range.begin = beginning_of(tensor);
+  if (tensor.device != DeviceKind::cpu) range.buffer = tensor.data;
+  range.end = range.begin + byte_span(tensor);
   return range;
 }
 

@@ -170,14 +170,15 @@ void read_argument(PyObject *object, std::size_t position, ArgumentValue &value,
 
 PythonArguments::PythonArguments(PyObject *sequence)
     : items_(as_items(sequence)), count_(item_count(items_)), references_(count_), values_(count_) {
-  std::span<PyObject *> references = references_.span();
+  const std::span<PyObject *> references = references_.span();
+  const std::span<ArgumentValue> values = values_.span();
   try {
     // References first: reading an item may run Python code, which may change the list.
     for (; held_ < count_; ++held_) {
       references[held_] = new_item(items_, held_);
       if (references[held_] == nullptr) throw nb::python_error();
     }
-    for (std::size_t i = 0; i < count_; ++i) read_argument(references[i], i, values_.span()[i], exported_);
+    for (std::size_t i = 0; i < count_; ++i) read_argument(references[i], i, values[i], exported_);
   } catch (...) {
     release();
     throw;

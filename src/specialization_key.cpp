@@ -3,6 +3,8 @@
 #include <bit>
 #include <cstring>
 
+#include "tensor_layout.h"
+
 namespace helion_msl {
 namespace {
 
@@ -11,15 +13,9 @@ constexpr std::uint64_t beyond_32_bits = std::uint64_t{1} << 31;
 // it, count beyond what it has, and an int must hold that too.
 constexpr std::uint64_t large = beyond_32_bits - (std::uint64_t{1} << 24);
 constexpr std::int32_t max_ranks_with_strides = 64;  // torch's limit too
-
-// Elements from the first to the last one, by shape and strides.
-std::uint64_t extent(const TensorView &tensor) {
-  std::uint64_t last = 0;
-  for (std::int32_t i = 0; i < tensor.dimension_count; ++i) {
-    last += static_cast<std::uint64_t>(tensor.shape[i] - 1) * static_cast<std::uint64_t>(tensor.strides[i]);
-  }
-  return last;
-}
+// Of the word that describes a tensor.
+constexpr std::uint64_t contiguous_bit = std::uint64_t{1} << 8;
+constexpr std::uint64_t large_bit = std::uint64_t{1} << 9;
 
 std::uint64_t mix(std::uint64_t value) {
   value ^= value >> 32;
@@ -29,27 +25,33 @@ std::uint64_t mix(std::uint64_t value) {
 
 }  // namespace
 
-void SpecializationKey::add_tensor(const TensorView &tensor) {
-  const bool is_large = tensor.element_count >= large || (!tensor.is_contiguous && extent(tensor) >= large);
-  add(tensor_tag | std::uint64_t{tensor.is_contiguous} << 8 | std::uint64_t{is_large} << 9 |
-      static_cast<std::uint64_t>(tensor.device) << 12 | static_cast<std::uint64_t>(tensor.dimension_count) << 16 |
-      std::uint64_t{tensor.dtype.code} << 32 | std::uint64_t{tensor.dtype.bits} << 40 |
-      std::uint64_t{tensor.dtype.lanes} << 48);
-  if (tensor.is_contiguous) return;
+bool SpecializationKey::add_tensor(const TensorView &tensor) {
+  const std::uint64_t kind = tensor_tag | static_cast<std::uint64_t>(tensor.device) << 12 |
+                             std::uint64_t{static_cast<std::uint32_t>(tensor.dimension_count)} << 16 |
+                             std::uint64_t{std::bit_cast<std::uint32_t>(tensor.dtype)} << 32;
+  const TensorLayout layout = layout_of(tensor);
+  if (!layout.is_contiguous) return add_strided_tensor(tensor, kind);
+  add(kind | contiguous_bit | (layout.element_count >= large ? large_bit : 0));
+  return true;
+}
+
+[[gnu::noinline]] bool SpecializationKey::add_strided_tensor(const TensorView &tensor, std::uint64_t kind) {
+  if (tensor.dimension_count > max_ranks_with_strides) return false;
+  const bool is_large = layout_of(tensor).element_count >= large || last_element(tensor) >= large;
+  add(kind | (is_large ? large_bit : 0));
   // Strides of 1 are fixed in the kernel, others travel with the launch.
   std::uint64_t unit_strides = 0;
   for (std::int32_t i = 0; i < tensor.dimension_count; ++i) {
     if (tensor.strides[i] == 1) unit_strides |= std::uint64_t{1} << i;
   }
   add(unit_strides);
+  return true;
 }
 
 bool SpecializationKey::add_argument(const ArgumentValue &value) {
   switch (value.kind) {
     case ArgumentValue::Kind::tensor:
-      if (value.tensor.dimension_count > max_ranks_with_strides) return false;
-      add_tensor(value.tensor);
-      return true;
+      return add_tensor(value.tensor);
     case ArgumentValue::Kind::integer: {
       const IntegerValue &integer = value.integer;
       const std::uint64_t most = integer.is_negative ? beyond_32_bits : beyond_32_bits - 1;

@@ -26,6 +26,7 @@ class SpecializationKey {
   // whether its indices need 64 bits; for a number its type, and for an integer whether it fits 32 bits. Returns false
   // for values that say nothing a key could hold.
   bool add_argument(const ArgumentValue &value);
+  bool add_tensor(const TensorView &tensor);
   // A value that becomes part of the kernel. 1, 1.0 and True are different, so are 0.0 and -0.0; NaN equals itself.
   bool add_constant(const ArgumentValue &value);
   void add_none() { add(none_tag); }
@@ -45,7 +46,7 @@ class SpecializationKey {
     if (count_ < capacity) words_[count_] = word;
     ++count_;
   }
-  void add_tensor(const TensorView &tensor);
+  bool add_strided_tensor(const TensorView &tensor, std::uint64_t kind);
 
   std::size_t count_ = 0;
   std::array<std::uint64_t, capacity> words_;  // only `count_` of them are ever written

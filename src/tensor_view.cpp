@@ -11,6 +11,7 @@
 #include "argument_binding.h"
 #include "call_arguments.h"
 #include "errors.h"
+#include "tensor_layout.h"
 #include "torch_tensor.h"
 
 namespace nb = nanobind;
@@ -58,19 +59,6 @@ DeviceKind device_kind(std::size_t position, PyObject *object, dlpack::Device de
                       "; kernels run on mps and cpu tensors, move it with x.to(\"cpu\") or x.to(\"mps\")");
 }
 
-[[noreturn]] void refuse_negative_stride(std::size_t position, PyObject *object) {
-  throw ArgumentError(label(position, object) + " has a negative stride; pass a contiguous copy of it");
-}
-
-[[noreturn]] void refuse_missing_memory(std::size_t position, PyObject *object) {
-  throw ArgumentError(label(position, object) +
-                      " has no memory (a fake tensor, or one whose storage was freed); pass a tensor with data");
-}
-
-std::uint64_t element_size(const TensorView &view) {
-  return (std::uint64_t{view.dtype.bits} * view.dtype.lanes + 7) / 8;
-}
-
 // What the description says, but for the device; borrowed.
 void adopt(const dlpack::Tensor &tensor, TensorView &view) {
   view.data = tensor.data;
@@ -82,40 +70,22 @@ void adopt(const dlpack::Tensor &tensor, TensorView &view) {
   view.strides = tensor.strides;
 }
 
-// Works out how much memory the tensor spans. Returns whether a dimension of more than one element has them next to
-// each other.
-inline bool measure(std::size_t position, PyObject *object, TensorView &view) {
-  std::uint64_t count = 1;
-  std::uint64_t last = 0;  // index of the last element in memory, from the first
-  std::int64_t signs = 0;  // negative where a stride is
-  std::uint64_t gaps = 0;  // other than 0 where a stride is not what contiguous elements have
-  bool has_adjacent = false;
-  for (std::int32_t i = view.dimension_count; i-- > 0;) {
-    const auto size = static_cast<std::uint64_t>(view.shape[i]);
-    const auto stride = view.strides != nullptr ? static_cast<std::uint64_t>(view.strides[i]) : count;
-    // The stride of a dimension with one element means nothing, and may be any number.
-    if (size > 1) {
-      signs |= static_cast<std::int64_t>(stride);
-      gaps |= stride ^ count;
-      has_adjacent |= stride == 1;
-      last += (size - 1) * stride;
-    }
-    count *= size;
-  }
-  if (signs < 0) [[unlikely]]
-    refuse_negative_stride(position, object);
-  if (count > 0 && view.data == nullptr) [[unlikely]]
-    refuse_missing_memory(position, object);
-  view.element_count = count;
-  view.byte_span = count == 0 ? 0 : (last + 1) * element_size(view);
-  view.is_contiguous = gaps == 0 || count == 0;
-  return has_adjacent;
+void refuse_negative_strides(std::size_t position, PyObject *object, const TensorView &view) {
+  if (!has_negative_stride(view)) return;
+  throw ArgumentError(label(position, object) + " has a negative stride; pass a contiguous copy of it");
+}
+
+[[gnu::noinline]] void refuse_missing_memory(std::size_t position, PyObject *object, const TensorView &view) {
+  if (is_empty(view)) return;
+  throw ArgumentError(label(position, object) +
+                      " has no memory (a fake tensor, or one whose storage was freed); pass a tensor with data");
 }
 
 void read_description(std::size_t position, PyObject *object, const dlpack::Tensor &tensor, TensorView &view) {
   adopt(tensor, view);
   view.device = device_kind(position, object, tensor.device);
-  measure(position, object, view);
+  refuse_negative_strides(position, object, view);
+  if (view.data == nullptr) refuse_missing_memory(position, object, view);
 }
 
 // A new reference to what the method returns. `name` is interned, so that neither it nor a bound method is made anew.
@@ -133,12 +103,27 @@ struct TensorType {
   bool has_lazy_views = false;          // torch's; another library's tensors have no such flags
 };
 
-// torch keeps a conjugation or a negation as a flag on the tensor, and the exchange table exports the memory as if
-// the flag were not there. Only complex tensors can be conjugated. A negated tensor is a view of an imaginary part,
-// whose elements lie between the real ones, so a real tensor with adjacent elements need not be asked.
-bool may_be_lazy_view(const TensorType &type, dlpack::DataType dtype, bool has_adjacent) {
-  if (!type.has_lazy_views) return false;
-  return dtype.code == dlpack::code_complex || (dtype.code == dlpack::code_float && !has_adjacent);
+bool is_adjacent(const TensorView &view, std::int32_t dimension) {
+  return view.strides[dimension] == 1 && view.shape[dimension] > 1;
+}
+
+[[gnu::noinline]] bool has_adjacent_elements(const TensorView &view) {
+  std::int32_t dimension = view.dimension_count;
+  if (view.strides == nullptr) return layout_of(view).element_count > 1;
+  while (dimension > 0 && !is_adjacent(view, dimension - 1)) --dimension;
+  return dimension > 0;
+}
+
+// torch keeps a conjugation or a negation as a flag on the tensor, and describes the memory as if the flag were not
+// there. Only complex tensors can be conjugated. A negated tensor is a view of an imaginary part, whose elements lie
+// between the real ones, so a real tensor with adjacent elements need not be asked: in most it is the last dimension's
+// that are.
+inline bool may_be_lazy_view(const TensorView &view) {
+  if (view.dtype.code != dlpack::code_float) return view.dtype.code == dlpack::code_complex;
+  const std::int32_t last = view.dimension_count - 1;
+  if (last >= 0 && view.strides != nullptr && is_adjacent(view, last)) [[likely]]
+    return false;
+  return !has_adjacent_elements(view);
 }
 
 void refuse_lazy_views(std::size_t position, PyObject *object, dlpack::DataType dtype) {
@@ -169,19 +154,26 @@ const dlpack::ExchangeApi *find_exchange_api(PyTypeObject *type) {
 // without a lock: an entry, once there, never changes.
 constinit std::array<std::atomic<const TensorType *>, 64> kept_types{};
 
+std::size_t home_slot(PyTypeObject *type) {
+  return (reinterpret_cast<std::uintptr_t>(type) >> 4) % kept_types.size();
+}
+
 // The entry of the type, or null where it has none; `slot` is then the free one where it belongs, if there is one.
-const TensorType *find_kept_type(PyTypeObject *type, std::size_t &slot) {
-  const std::size_t home = reinterpret_cast<std::uintptr_t>(type) >> 4;
-  const TensorType *first = kept_types[home % kept_types.size()].load(std::memory_order_acquire);
-  if (first != nullptr && first->type == type) [[likely]]
-    return first;
+[[gnu::noinline]] const TensorType *search_kept_types(PyTypeObject *type, std::size_t &slot) {
   for (std::size_t probe = 0; probe < kept_types.size(); ++probe) {
-    slot = (home + probe) % kept_types.size();
+    slot = (home_slot(type) + probe) % kept_types.size();
     const TensorType *entry = kept_types[slot].load(std::memory_order_acquire);
     if (entry == nullptr || entry->type == type) return entry;
   }
   slot = kept_types.size();
   return nullptr;
+}
+
+inline const TensorType *find_kept_type(PyTypeObject *type, std::size_t &slot) {
+  const TensorType *first = kept_types[home_slot(type)].load(std::memory_order_acquire);
+  if (first != nullptr && first->type == type) [[likely]]
+    return first;
+  return search_kept_types(type, slot);
 }
 
 // Null for a type without a table.
@@ -262,20 +254,22 @@ static void find_metal_buffer(PyObject *object, TensorView &view) {
                       refusal_of_producer(error) + ". Kernels take dense, strided tensors with data");
 }
 
-static void read_by_table(PyObject *object, std::size_t position, const TensorType &type, TensorView &view) {
+[[gnu::noinline]] static void read_by_table(PyObject *object, std::size_t position, const TensorType &type,
+                                            TensorView &view) {
   dlpack::Tensor tensor;
   if (type.api->dltensor_from_py_object_no_sync(object, &tensor) != 0) refuse_producer(position, object);
-  adopt(tensor, view);
-  view.device = device_kind(position, object, tensor.device);
+  read_description(position, object, tensor, view);
+  if (view.device == DeviceKind::mps && !is_empty(view)) find_metal_buffer(object, view);
 }
 
+// Strides of torch's own tensors are never negative.
 [[gnu::always_inline]] static inline void read_natively(PyObject *object, std::size_t position, const TensorType &type,
                                                         TensorView &view) {
-  const bool is_direct = type.reader != nullptr && type.reader->read(object, *type.api, view);
-  if (!is_direct) read_by_table(object, position, type, view);
-  const bool has_adjacent = measure(position, object, view);
-  if (may_be_lazy_view(type, view.dtype, has_adjacent)) refuse_lazy_views(position, object, view.dtype);
-  if (!is_direct && view.device == DeviceKind::mps && view.element_count > 0) find_metal_buffer(object, view);
+  if (type.reader == nullptr || !type.reader->read(object, *type.api, view))
+    read_by_table(object, position, type, view);
+  if (view.data == nullptr) [[unlikely]]
+    refuse_missing_memory(position, object, view);
+  if (may_be_lazy_view(view) && type.has_lazy_views) refuse_lazy_views(position, object, view.dtype);
 }
 
 bool read_known_tensor(PyObject *object, std::size_t position, TensorView &view) {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "loaded_image.h"
+#include "tensor_layout.h"
 
 namespace nb = nanobind;
 
@@ -63,11 +64,6 @@ bool is_torch_class(PyTypeObject *type) {
   const nb::handle asked = reinterpret_cast<PyObject *>(type);
   return nb::getattr(torch, "Tensor", nb::none()).is(asked) ||
          nb::getattr(parameters, "Parameter", nb::none()).is(asked);
-}
-
-bool is_empty(const TensorView &view) {
-  const std::int64_t *end = view.shape + view.dimension_count;
-  return std::find(view.shape, end, 0) != end;
 }
 
 bool is_same(const TensorView &view, const dlpack::Tensor &tensor) {
@@ -141,28 +137,6 @@ bool TorchTensorReader::locate_handle(PyObject *object) {
   return found == 1;
 }
 
-bool TorchTensorReader::describe(PyObject *object, TensorView &view, Memory &memory) const {
-  auto *handle = reinterpret_cast<TorchTensorHandle *>(reinterpret_cast<std::byte *>(object) + handle_offset_);
-  std::int32_t device = 0;
-  std::int32_t dtype = 0;
-  std::int64_t dimensions = 0;
-  if (functions_.device_type(handle, &device) != 0 || (device != cpu_device_ && device != mps_device_)) return false;
-  if (functions_.dtype(handle, &dtype) != 0 || static_cast<std::size_t>(dtype) >= types_.size()) return false;
-  view.dtype = types_[static_cast<std::size_t>(dtype)];
-  if (view.dtype.bits == 0) return false;
-  // Sparse and other layouts have no strides to tell.
-  if (functions_.dim(handle, &dimensions) != 0 || functions_.sizes(handle, &view.shape) != 0 ||
-      functions_.strides(handle, &view.strides) != 0 || functions_.data_pointer(handle, &view.data) != 0) {
-    return false;
-  }
-  view.dimension_count = static_cast<std::int32_t>(dimensions);
-  view.is_read_only = view.is_copy = false;
-  view.byte_offset = 0;
-  view.device = DeviceKind::cpu;
-  memory = cpu;
-  return device == cpu_device_ || describe_metal_buffer(handle, view, memory);
-}
-
 // As of any device, the interface tells the storage's address, which is here an MTLBuffer object's, plus the offset.
 bool TorchTensorReader::describe_metal_buffer(TorchTensorHandle *handle, TensorView &view, Memory &memory) const {
   std::int64_t offset = 0;
@@ -176,6 +150,7 @@ bool TorchTensorReader::describe_metal_buffer(TorchTensorHandle *handle, TensorV
 
 bool TorchTensorReader::compare(PyObject *object, const dlpack::ExchangeApi &table, const TensorView &view,
                                 Memory memory) {
+  if (trust_[memory].load(std::memory_order_relaxed) == Trust::different) return false;
   if (view.data == nullptr || is_empty(view)) return false;  // says nothing about where memory is
   dlpack::Tensor wanted;
   if (table.dltensor_from_py_object_no_sync(object, &wanted) != 0) {
@@ -186,15 +161,6 @@ bool TorchTensorReader::compare(PyObject *object, const dlpack::ExchangeApi &tab
   const Trust trust = is_same(view, wanted) ? Trust::equal : Trust::different;
   trust_[memory].store(trust, std::memory_order_relaxed);
   return trust == Trust::equal;
-}
-
-bool TorchTensorReader::read(PyObject *object, const dlpack::ExchangeApi &table, TensorView &view) {
-  Memory memory = cpu;
-  if (!describe(object, view, memory)) return false;
-  const Trust trust = trust_[memory].load(std::memory_order_relaxed);
-  if (trust == Trust::equal) [[likely]]
-    return true;
-  return trust == Trust::unknown && compare(object, table, view, memory);
 }
 
 }  // namespace helion_msl

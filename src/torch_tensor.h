@@ -50,7 +50,7 @@ class TorchTensorReader {
   // tensor has the MTLBuffer object and the offset in bytes. False where `table` has to be asked: for memory that was
   // not compared yet and has turned out different, and for every tensor that kernels don't take. No Python exception is
   // left set.
-  bool read(PyObject *object, const dlpack::ExchangeApi &table, TensorView &view);
+  [[gnu::always_inline]] bool read(PyObject *object, const dlpack::ExchangeApi &table, TensorView &view);
 
  private:
   enum class Trust : std::uint8_t { unknown, equal, different };
@@ -59,8 +59,9 @@ class TorchTensorReader {
 
   bool resolve();
   bool locate_handle(PyObject *object);
-  bool describe(PyObject *object, TensorView &view, Memory &memory) const;
+  [[gnu::always_inline]] bool describe(PyObject *object, TensorView &view, Memory &memory) const;
   bool describe_metal_buffer(TorchTensorHandle *handle, TensorView &view, Memory &memory) const;
+  // For memory whose trust is not `equal`.
   bool compare(PyObject *object, const dlpack::ExchangeApi &table, const TensorView &view, Memory memory);
 
   TorchTensorFunctions functions_;
@@ -70,5 +71,40 @@ class TorchTensorReader {
   std::size_t handle_offset_ = 0;             // of the at::Tensor in its Python object, in bytes
   std::array<std::atomic<Trust>, memory_count> trust_{};
 };
+
+// In this header so that a launch reads a tensor in one function.
+
+inline bool TorchTensorReader::describe(PyObject *object, TensorView &view, Memory &memory) const {
+  auto *handle = reinterpret_cast<TorchTensorHandle *>(reinterpret_cast<std::byte *>(object) + handle_offset_);
+  std::int32_t device = 0;
+  std::int32_t dtype = 0;
+  std::int64_t dimensions = 0;
+  if ((functions_.device_type(handle, &device) | functions_.dtype(handle, &dtype) |
+       functions_.dim(handle, &dimensions)) != 0 ||
+      (device != cpu_device_ && device != mps_device_) || static_cast<std::size_t>(dtype) >= types_.size()) {
+    return false;
+  }
+  view.dtype = types_[static_cast<std::size_t>(dtype)];
+  if (view.dtype.bits == 0) return false;
+  // Sparse and other layouts have no strides to tell.
+  if (functions_.sizes(handle, &view.shape) != 0 || functions_.strides(handle, &view.strides) != 0 ||
+      functions_.data_pointer(handle, &view.data) != 0) {
+    return false;
+  }
+  view.dimension_count = static_cast<std::int32_t>(dimensions);
+  view.is_read_only = view.is_copy = false;
+  view.byte_offset = 0;
+  view.device = DeviceKind::cpu;
+  memory = cpu;
+  return device == cpu_device_ || describe_metal_buffer(handle, view, memory);
+}
+
+inline bool TorchTensorReader::read(PyObject *object, const dlpack::ExchangeApi &table, TensorView &view) {
+  Memory memory = cpu;
+  if (!describe(object, view, memory)) return false;
+  if (trust_[memory].load(std::memory_order_relaxed) == Trust::equal) [[likely]]
+    return true;
+  return compare(object, table, view, memory);
+}
 
 }  // namespace helion_msl
