@@ -258,7 +258,7 @@ def test_the_text_of_a_function() -> None:
     assert "\n".join(lines).rstrip() == textwrap.dedent("""\
         static inline float row_sum(device const float* m, int row, int m_size_1) {
           float total = 0.0f;
-          int m_offset = row * m_size_1;
+          long m_offset = row * m_size_1;
           for (int column = 0; column < m_size_1; ++column) {
             total += m[m_offset + column];
           }

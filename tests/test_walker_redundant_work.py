@@ -118,10 +118,10 @@ def offsets_of_three_loops(x, out, n):
 def test_an_offset_is_computed_again_only_where_something_assigned_what_it_is_made_of() -> None:
     lines = body_of(offsets_of_three_loops, {"x": MATRIX, "out": VECTOR, "n": INT})
     assert [line for line in lines if "offset" in line] == [
-        "int x_offset = row * x_size_1;",
+        "long x_offset = row * x_size_1;",
         "total += x[x_offset + i];",
         "total += x[x_offset + i];",
-        "int x_offset_1 = row * x_size_1;",
+        "long x_offset_1 = row * x_size_1;",
         "total += x[x_offset_1 + i];",
     ]
 

@@ -252,9 +252,9 @@ def test_offsets_that_a_loop_does_not_change_are_computed_in_front_of_it() -> No
     assert body(text, kinds, line_directives=False) == textwrap.dedent("""\
         int row = gid.x;
         for (int i = 0; i < 3; ++i) {
-          int out_offset = row * out_size_1;
-          int m_offset = row * m_stride_0 + i * m_stride_1;
-          int w_offset = i * w_size_1;
+          long out_offset = row * out_size_1;
+          long m_offset = row * m_stride_0 + i * m_stride_1;
+          long w_offset = i * w_size_1;
           for (int j = 0; j < 5; ++j) {
             out[out_offset + i] += m[m_offset + j] * w[w_offset + j + 1];
           }

@@ -1,8 +1,13 @@
 """Offsets into tensors that a loop does not change are computed in front of it.
 
-``x[row * x_stride_0 + column]`` in a loop over columns becomes ``x[x_offset + column]``, with ``int x_offset = row *
+``x[row * x_stride_0 + column]`` in a loop over columns becomes ``x[x_offset + column]``, with ``long x_offset = row *
 x_stride_0;`` before the loop. Only sums and products of integers move, whose evaluation nobody can observe. A later
 loop reads the offset of an earlier one that always comes before it, as long as nothing has assigned what it is made of.
+
+An offset has 64 bits, and so has what is added to it in the loop: as an address it gets them anyway, in front of the
+loop instead of for each element. That makes the sum exact in any order, which terms of 32 bits are not where the terms
+that move stand among others. A pointer to the row would be as fast, but the row of a thread that a later condition
+excludes may lie outside of the tensor, where C++ lets no pointer be formed.
 """
 
 from __future__ import annotations
@@ -11,8 +16,8 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from . import ir
-from .types import ScalarType
+from . import fold, ir
+from .types import INT32, INT64, ScalarType
 
 
 class _Offset(NamedTuple):
@@ -117,44 +122,59 @@ def _own_contents(statement: ir.Statement) -> _Contents:
 
 
 def _terms(node: ir.Expression) -> list[ir.Expression]:
-    """Return what a sum adds up, from left to right."""
-    if isinstance(node, ir.Binary) and node.operator == "+":
-        return [*_terms(node.left), *_terms(node.right)]
-    return [node]
+    """Return what a sum adds up from left to right, a sum in parentheses as one term."""
+    terms: list[ir.Expression] = []
+    while isinstance(node, ir.Binary) and node.operator == "+":
+        terms.append(node.right)
+        node = node.left
+    terms.append(node)
+    terms.reverse()
+    return terms
 
 
 def _move(element: ir.Element, changed: set[int], known: _Offsets) -> None:
-    (offset,) = element.indices
-    scalar = offset.type
-    terms = _terms(offset)
-    fixed = [term for term in terms if _is_work(term) and _is_fixed(term, changed)]
-    if not isinstance(scalar, ScalarType) or not any(isinstance(term, ir.Binary) for term in fixed):
+    (index,) = element.indices
+    scalar = index.type
+    terms = _terms(index)
+    fixed: list[ir.Expression] = []
+    rest: list[ir.Expression] = []
+    for term in terms:
+        (fixed if _is_work(term) and _is_fixed(term, changed) else rest).append(term)
+    if not isinstance(scalar, ScalarType) or all(isinstance(term, ir.Read) for term in fixed):
         return
-    total = _sum(fixed, scalar)
+    wide = INT64 if scalar is INT32 else scalar
+    total = _total(fixed, terms, scalar, wide)
     key = _key(total)
     found = known.get(key)
     if found is None:
         assert isinstance(element.base, ir.TensorReference)  # as _elements() yields no others
-        variable = ir.Variable(f"{element.base.argument.name}{_SUFFIX}", scalar, is_temporary=True)
+        variable = ir.Variable(f"{element.base.argument.name}{_SUFFIX}", wide, is_temporary=True)
         # Of no line: the loop's own follows.
         read = frozenset(id(part.variable) for part in ir.walk(total) if isinstance(part, ir.Read))
         found = known[key] = _Offset(ir.Assign(variable, total, 0), read)
-    rest = [term for term in terms if not any(term is other for other in fixed)]
-    element.indices = (_sum([ir.Read(found.assignment.variable, scalar), *rest], scalar),)
+    left: ir.Expression = ir.Read(found.assignment.variable, wide)
+    for term in rest:
+        # C++ widens the term itself.
+        left = ir.Binary("+", left, term, wide)
+    element.indices = (left,)
+
+
+def _total(
+    fixed: list[ir.Expression], terms: list[ir.Expression], scalar: ScalarType, wide: ScalarType
+) -> ir.Expression:
+    """Return the sum of some terms of an index: in its own type as long as it begins with them, then in 64 bits."""
+    total, kind = fixed[0], scalar if fixed[0] is terms[0] else wide
+    for term, other in zip(fixed[1:], terms[1:], strict=False):
+        kind = kind if term is other else wide
+        total = ir.Binary("+", fold.convert(total, kind), fold.convert(term, kind), kind)
+    return total
 
 
 def _is_work(term: ir.Expression) -> bool:
-    """Whether a term is a product, or what was moved out of a loop around this one."""
+    """Whether a term is or contains a product, or is what was moved out of a loop around this one."""
     if isinstance(term, ir.Read):
         return term.variable.is_temporary and term.variable.name.endswith(_SUFFIX)
-    return isinstance(term, ir.Binary)
-
-
-def _sum(terms: list[ir.Expression], scalar: ScalarType) -> ir.Expression:
-    total = terms[0]
-    for term in terms[1:]:
-        total = ir.Binary("+", total, term, scalar)
-    return total
+    return isinstance(term, ir.Binary) and (term.operator != "+" or _is_work(term.left) or _is_work(term.right))
 
 
 def _is_fixed(node: ir.Expression, changed: set[int]) -> bool:
