@@ -76,14 +76,8 @@ class LockstepWriter {
     }
   }
 
-  // Hints, and line numbers, which the copy does without.
   void check_directive(std::size_t at) const {
-    const std::string_view text = tokens_.text(at);
-    const bool is_hint = text.find("unroll") != std::string_view::npos || text.find("clang loop") != text.npos;
-    const std::size_t word = text.find_first_not_of(" \t", 1);
-    const bool is_line =
-        word != text.npos && (text.substr(word).starts_with("line") || (text[word] >= '0' && text[word] <= '9'));
-    if (!is_hint && !is_line) throw NotLockstep();
+    if (!is_hint_or_line(tokens_, at)) throw NotLockstep();
   }
 
   // Threads that return early are not there when others synchronize.
@@ -370,21 +364,13 @@ class LockstepWriter {
       } else if (tokens_.is(at - 1, ".") || tokens_.is(at - 1, "->") || calls_.defines(tokens_.text(at))) {
         throw NotLockstep();
       }
-      check_is_reached(begin, first);
+      // No lane may go around the operation.
+      if (!is_always_reached(tokens_, begin, first)) throw NotLockstep();
       const std::size_t close = tokens_.partner(at + 1);
       results.push_back({first, close + 1, write_operation(at, close)});
       at = close;
     }
     return results;
-  }
-
-  // No lane may go around the operation at `operation`: nothing before it in its brackets decides whether it runs.
-  void check_is_reached(std::size_t begin, std::size_t operation) const {
-    for (std::size_t at = begin; at < operation;) {
-      if (tokens_.is(at, "?") || tokens_.is(at, "&&") || tokens_.is(at, "||")) throw NotLockstep();
-      const bool is_around = tokens_.partner(at) > operation;
-      at = is_around ? at + 1 : tokens_.after_group(at);
-    }
   }
 
   std::string write_operation(std::size_t name, std::size_t close) {

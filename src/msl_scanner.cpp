@@ -7,6 +7,7 @@
 #include "errors.h"
 #include "msl_call_graph.h"
 #include "msl_declarations.h"
+#include "msl_expansion.h"
 #include "msl_kernels.h"
 #include "msl_lockstep.h"
 #include "msl_operators.h"
@@ -208,11 +209,8 @@ class Scanner {
              (!function.is_template || !entry.arguments.empty());
     });
     if (!may_use_lockstep_ || !is_wanted || may_keep_addresses()) return {};
-    std::vector<Edit> edits;
-    rewrite_literals(tokens_, edits);
-    erase_keyword_attributes(tokens_, edits);
-    rewrite_integer_operators(tokens_, declarations_, edits);
-    const std::optional<std::string> body = write_lockstep(tokens_, calls_, function, declaration, edits, expression);
+    std::optional<std::string> body = lockstep_body(tokens_, declarations_, kernels_, calls_, index, expression);
+    if (!body) body = expanded_lockstep_body(index, expression);
     if (!body) return {};
     lockstep_functions_.insert(index);
     std::string text;
@@ -225,6 +223,30 @@ class Scanner {
            "const helion_host::place &helion_first) { const helion_host::threadgroup_lanes "
            "helion_lanes(helion_first);" +
            *body + " } };";
+  }
+
+  static std::optional<std::string> lockstep_body(const Tokens &tokens, const std::vector<Declaration> &declarations,
+                                                  const Kernels &kernels, const CallGraph &calls, std::size_t index,
+                                                  const std::string &expression) {
+    std::vector<Edit> edits;
+    rewrite_literals(tokens, edits);
+    erase_keyword_attributes(tokens, edits);
+    rewrite_integer_operators(tokens, declarations, edits);
+    const KernelFunction &function = kernels.functions[index];
+    return write_lockstep(tokens, calls, function, declarations[function.declaration], edits, expression);
+  }
+
+  // The same, with the functions that synchronize in place of their calls: where a thread goes over many elements,
+  // because clang takes twice to three times as long for lockstep.
+  std::optional<std::string> expanded_lockstep_body(std::size_t index, const std::string &expression) const {
+    const Declaration &declaration = declarations_[kernels_.functions[index].declaration];
+    if (!has_strided_loop(tokens_, {declaration.body, declaration.range.end})) return std::nullopt;
+    const std::optional<std::string> text = expand_calls(tokens_, calls_, declarations_, declaration);
+    if (!text) return std::nullopt;
+    const Tokens tokens(*text);
+    const std::vector<Declaration> declarations = find_declarations(tokens);
+    const CallGraph calls(tokens, declarations);
+    return lockstep_body(tokens, declarations, find_kernels(tokens, declarations), calls, index, expression);
   }
 
   // Whether a type may hold the address of a thread's variable.

@@ -44,6 +44,31 @@ bool is_changed(const Tokens &tokens, TokenRange range, std::string_view name) {
   return false;
 }
 
+bool is_always_reached(const Tokens &tokens, std::size_t begin, std::size_t operation) {
+  for (std::size_t at = begin; at < operation;) {
+    if (tokens.is(at, "?") || tokens.is(at, "&&") || tokens.is(at, "||")) return false;
+    const bool is_around = tokens.partner(at) > operation;
+    at = is_around ? at + 1 : tokens.after_group(at);
+  }
+  return true;
+}
+
+bool has_strided_loop(const Tokens &tokens, TokenRange range) {
+  for (std::size_t at = range.begin; at + 1 < range.end; ++at) {
+    if (tokens.is(at, "for") && tokens.is(at + 1, "(") && mentions(tokens, {at, tokens.partner(at + 1)}, "+=")) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool is_hint_or_line(const Tokens &tokens, std::size_t directive) {
+  const std::string_view text = tokens.text(directive);
+  if (text.find("unroll") != text.npos || text.find("clang loop") != text.npos) return true;
+  const std::size_t word = text.find_first_not_of(" \t", 1);
+  return word != text.npos && (text.substr(word).starts_with("line") || (text[word] >= '0' && text[word] <= '9'));
+}
+
 std::size_t after_statement(const Tokens &tokens, std::size_t at, std::size_t end) {
   at = skip_directives(tokens, at, end);
   if (tokens.is(at, "{")) return tokens.partner(at) + 1;

@@ -31,6 +31,16 @@ bool is_indexed_at_run_time(const Tokens &tokens, std::size_t at);
 // changes it through a reference is not seen.
 bool is_changed(const Tokens &tokens, TokenRange range, std::string_view name);
 
+// Whether what stands at `operation` runs whenever its statement, which begins at `begin`, does: nothing before it in
+// its brackets decides that.
+bool is_always_reached(const Tokens &tokens, std::size_t begin, std::size_t operation);
+
+// Whether a loop stands in `range` that advances by more than one: `for (uint i = thread; i < count; i += threads)`.
+bool has_strided_loop(const Tokens &tokens, TokenRange range);
+
+// Whether a directive only hints at how to compile a loop, or says where a line comes from: a copy does without it.
+bool is_hint_or_line(const Tokens &tokens, std::size_t directive);
+
 // The token behind the statement that begins at `at`, in a block that ends at `end`; `no_token` for an `if constexpr`,
 // whose branches need not be code.
 std::size_t after_statement(const Tokens &tokens, std::size_t at, std::size_t end);

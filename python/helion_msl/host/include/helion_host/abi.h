@@ -181,6 +181,29 @@ HELION_HOST_READY(helion_host_broadcast_first_32);
 HELION_HOST_READY(helion_host_ballot);
 HELION_HOST_READY(helion_host_wait_only);
 
+// The same for the values of all `count` threads of a threadgroup in lockstep, a simdgroup after the other: each thread
+// gets the result of its simdgroup. `results` and `values` are arrays of the type, and apart.
+typedef void (*helion_host_reduction)(void *results, const void *values, helion_host_u32 count);
+#define HELION_HOST_READY_IN_LOCKSTEP(name)                                                                \
+  HELION_HOST_EXTERN_C __attribute__((visibility("default"))) void name(void *results, const void *values, \
+                                                                        helion_host_u32 count)
+HELION_HOST_READY_IN_LOCKSTEP(helion_host_lockstep_sum_float32);
+HELION_HOST_READY_IN_LOCKSTEP(helion_host_lockstep_product_float32);
+HELION_HOST_READY_IN_LOCKSTEP(helion_host_lockstep_maximum_float32);
+HELION_HOST_READY_IN_LOCKSTEP(helion_host_lockstep_minimum_float32);
+HELION_HOST_READY_IN_LOCKSTEP(helion_host_lockstep_sum_uint32);
+HELION_HOST_READY_IN_LOCKSTEP(helion_host_lockstep_product_uint32);
+HELION_HOST_READY_IN_LOCKSTEP(helion_host_lockstep_and_uint32);
+HELION_HOST_READY_IN_LOCKSTEP(helion_host_lockstep_or_uint32);
+HELION_HOST_READY_IN_LOCKSTEP(helion_host_lockstep_xor_uint32);
+HELION_HOST_READY_IN_LOCKSTEP(helion_host_lockstep_maximum_uint32);
+HELION_HOST_READY_IN_LOCKSTEP(helion_host_lockstep_minimum_uint32);
+HELION_HOST_READY_IN_LOCKSTEP(helion_host_lockstep_maximum_int32);
+HELION_HOST_READY_IN_LOCKSTEP(helion_host_lockstep_minimum_int32);
+// Of bytes that are 0 or 1.
+HELION_HOST_READY_IN_LOCKSTEP(helion_host_lockstep_any);
+HELION_HOST_READY_IN_LOCKSTEP(helion_host_lockstep_all);
+
 // What no wait changes for a thread.
 #define HELION_HOST_EXPORT_CONSTANT HELION_HOST_EXTERN_C __attribute__((visibility("default"), const))
 // The lane of the simdgroup that calls.

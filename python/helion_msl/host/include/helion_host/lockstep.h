@@ -113,18 +113,14 @@ HELION_MSL_FUNC void collective_in_lockstep(const threadgroup_lanes &threads, la
 }
 
 // A last simdgroup that lacks lanes.
-template <auto operation, helion_host_combine ready, class T>
+template <auto operation, class T>
 HELION_MSL_NOINLINE void reduce_partial_simdgroup(T *results, const T *values, uint32 count) {
   void *addresses[simd_width] = {};
   for (uint32 lane = 0; lane < count; ++lane) {
     results[lane] = values[lane];
     addresses[lane] = &results[lane];
   }
-  if constexpr (ready != nullptr) {
-    ready(addresses, (1u << count) - 1, count);
-  } else {
-    reduce_lanes<simd_width, operation>(lanes<T>{addresses, (1u << count) - 1});
-  }
+  reduce_lanes<simd_width, operation>(lanes<T>{addresses, (1u << count) - 1});
 }
 
 // The sums of neighbours, then the sums of neighbours among these, and so on: the order of reduce_lanes, so that a
@@ -147,19 +143,40 @@ HELION_MSL_NOINLINE HELION_HOST_PLAIN_LOOP void reduce_full_simdgroups(T *result
     for (uint32 lane = 0; lane < simd_width; ++lane) results[first + lane] = sums[current][first];
   }
 }
-template <auto operation, helion_host_combine ready = nullptr, class T>
+// `ready`: what the engine has ready for it; null: nothing.
+template <auto operation, helion_host_reduction ready, class T>
 HELION_MSL_FUNC lane_values<T> reduce_in_lockstep(const threadgroup_lanes &threads, const lane_values<T> &values) {
   lane_values<T> results;
   const uint32 count = threads.count(), full = count / simd_width * simd_width;
-  if (full != 0) reduce_full_simdgroups<operation>(&results[0], &values[0], full);
-  if (full != count) reduce_partial_simdgroup<operation, ready>(&results[full], &values[full], count - full);
+  if constexpr (ready != nullptr) {
+    ready(&results[0], &values[0], count);
+  } else {
+    if (full != 0) reduce_full_simdgroups<operation>(&results[0], &values[0], full);
+    if (full != count) reduce_partial_simdgroup<operation>(&results[full], &values[full], count - full);
+  }
   return results;
 }
+
+using ready_in_lockstep = ready_reduction_of<helion_host_reduction>;
+inline constexpr ready_in_lockstep lockstep_lane_sum{helion_host_lockstep_sum_float32, helion_host_lockstep_sum_uint32,
+                                                     helion_host_lockstep_sum_uint32};
+inline constexpr ready_in_lockstep lockstep_lane_product{
+    helion_host_lockstep_product_float32, helion_host_lockstep_product_uint32, helion_host_lockstep_product_uint32};
+inline constexpr ready_in_lockstep lockstep_lane_maximum{
+    helion_host_lockstep_maximum_float32, helion_host_lockstep_maximum_int32, helion_host_lockstep_maximum_uint32};
+inline constexpr ready_in_lockstep lockstep_lane_minimum{
+    helion_host_lockstep_minimum_float32, helion_host_lockstep_minimum_int32, helion_host_lockstep_minimum_uint32};
+inline constexpr ready_in_lockstep lockstep_lane_and{nullptr, helion_host_lockstep_and_uint32,
+                                                     helion_host_lockstep_and_uint32};
+inline constexpr ready_in_lockstep lockstep_lane_or{nullptr, helion_host_lockstep_or_uint32,
+                                                    helion_host_lockstep_or_uint32};
+inline constexpr ready_in_lockstep lockstep_lane_xor{nullptr, helion_host_lockstep_xor_uint32,
+                                                     helion_host_lockstep_xor_uint32};
 
 #define HELION_MSL_REDUCTION(name, operation)                                                           \
   template <class T>                                                                                    \
   HELION_MSL_FUNC lane_values<T> name(const threadgroup_lanes &threads, const lane_values<T> &values) { \
-    return reduce_in_lockstep<operation<T>, ready_##operation.find<T>()>(threads, values);              \
+    return reduce_in_lockstep<operation<T>, lockstep_##operation.find<T>()>(threads, values);           \
   }
 HELION_MSL_REDUCTION(lockstep_simd_sum, lane_sum)
 HELION_MSL_REDUCTION(lockstep_simd_product, lane_product)
@@ -170,12 +187,6 @@ HELION_MSL_REDUCTION(lockstep_simd_max, lane_maximum)
 HELION_MSL_REDUCTION(lockstep_simd_min, lane_minimum)
 #undef HELION_MSL_REDUCTION
 
-HELION_MSL_FUNC bool vote_or(bool a, bool b) {
-  return a || b;
-}
-HELION_MSL_FUNC bool vote_and(bool a, bool b) {
-  return a && b;
-}
 template <class T>
 HELION_MSL_FUNC lane_values<bool> votes_of(const threadgroup_lanes &threads, const lane_values<T> &values) {
   lane_values<bool> votes;
@@ -184,11 +195,17 @@ HELION_MSL_FUNC lane_values<bool> votes_of(const threadgroup_lanes &threads, con
 }
 template <class T>
 HELION_MSL_FUNC lane_values<bool> lockstep_simd_any(const threadgroup_lanes &threads, const lane_values<T> &values) {
-  return reduce_in_lockstep<vote_or>(threads, votes_of(threads, values));
+  const lane_values<bool> votes = votes_of(threads, values);
+  lane_values<bool> results;
+  helion_host_lockstep_any(&results[0], &votes[0], threads.count());
+  return results;
 }
 template <class T>
 HELION_MSL_FUNC lane_values<bool> lockstep_simd_all(const threadgroup_lanes &threads, const lane_values<T> &values) {
-  return reduce_in_lockstep<vote_and>(threads, votes_of(threads, values));
+  const lane_values<bool> votes = votes_of(threads, values);
+  lane_values<bool> results;
+  helion_host_lockstep_all(&results[0], &votes[0], threads.count());
+  return results;
 }
 
 template <shuffle_kind kind, class T, class Amount>

@@ -114,16 +114,18 @@ HELION_MSL_FUNC T reduce(T value) {
 }
 
 // What the engine has ready for a reduction over a simdgroup, by type; null: nothing.
-struct ready_reduction {
-  helion_host_combine of_float;
-  helion_host_combine of_int;
-  helion_host_combine of_uint;
+template <class Function>
+struct ready_reduction_of {
+  Function of_float;
+  Function of_int;
+  Function of_uint;
 
   template <class T>
-  constexpr helion_host_combine find() const {
+  constexpr Function find() const {
     return __is_same(T, float) ? of_float : __is_same(T, int) ? of_int : __is_same(T, uint) ? of_uint : nullptr;
   }
 };
+using ready_reduction = ready_reduction_of<helion_host_combine>;
 inline constexpr ready_reduction ready_lane_sum{helion_host_sum_float32, helion_host_sum_uint32,
                                                 helion_host_sum_uint32};
 inline constexpr ready_reduction ready_lane_product{helion_host_product_float32, helion_host_product_uint32,
