@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,6 +15,7 @@ from hypothesis import strategies as st
 
 from helion_msl import language as ml
 from helion_msl import metal_jit
+from helion_msl._toolchain import find_toolchain
 from helion_msl.walker import SCALAR_TYPES, TensorType, translate
 from walker_comparison import check
 
@@ -86,22 +93,27 @@ def test_an_offset_of_unsigned_numbers_wraps_around_as_before() -> None:
     ]
 
 
-# ---- Numbers next to 2**31 -----------------------------------------------------------------------------------------
+# ---- Sums next to 2**31 --------------------------------------------------------------------------------------------
+
+# Of more elements the tensor counts in 64 bits throughout.
+MOST = (1 << 31) - (1 << 24) - 2
 
 
-def beyond_the_row(x, out, dx):
+def beyond_the_row(x, out, left):
     for row in range(2):
-        for column in range(x.size(1) + 90, x.size(1) + 100):
-            out[row] += x[row, column + dx]
+        for column in range(x.size(1) - left - 100, x.size(1) - left):
+            out[row] += x[row, column + left]
 
 
-def test_a_column_and_what_is_subtracted_from_it_are_added_first() -> None:
-    # Virtual memory: only the pages that are touched are ever there. The row's offset and the column alone pass 2**31.
-    x = torch.empty(2, (1 << 30) - 10, dtype=torch.int8)
-    x[:, -110:] = torch.arange(110)
+def test_a_column_and_what_is_added_to_it_are_added_first() -> None:
+    # Virtual memory: only the pages that are touched are ever there. The row's offset and `column` pass 2**31.
+    x = torch.empty(2, MOST // 2, dtype=torch.int8)
+    x[:, -100:] = torch.arange(100)
     out = torch.zeros(2, dtype=torch.int32)
-    metal_jit(beyond_the_row)[1, 1](x, out, -200)
-    assert out.tolist() == [sum(range(10))] * 2
+    kernel, left = metal_jit(beyond_the_row), -(1 << 26)
+    assert "int row" in kernel.msl(x, out, left)
+    kernel[1, 1](x, out, left)
+    assert out.tolist() == [sum(range(100))] * 2
 
 
 def two_products(x, out, a, b, start):
@@ -110,7 +122,7 @@ def two_products(x, out, a, b, start):
 
 
 def test_products_whose_sum_passes_32_bits_by_themselves() -> None:
-    x = torch.empty((1 << 31) - 64, dtype=torch.int8)
+    x = torch.empty(MOST, dtype=torch.int8)
     a, b = (1 << 29) - 7, (1 << 28) + 9
     place = a * 3 + b * 5 - (1 << 30)
     assert a * 3 + b * 5 >= 1 << 31
@@ -119,6 +131,36 @@ def test_products_whose_sum_passes_32_bits_by_themselves() -> None:
     out = torch.zeros(1, dtype=torch.int32)
     metal_jit(two_products)[1, 1](x, out, a, b, -(1 << 30))
     assert out.tolist() == [10]
+
+
+def overflow(x):
+    x[0] += x[1]
+
+
+def test_clang_finds_no_overflow_in_these_sums(tmp_path) -> None:
+    # Sums that wrap around twice give the right place, though they are undefined.
+    checks = "signed-integer-overflow,pointer-overflow"
+    clang = tmp_path / "clang"
+    clang.write_text(
+        "#!/bin/sh\n"
+        f'case " $* " in *" -c "*) set -- "$@" -fsanitize={checks} -fsanitize-trap={checks};; esac\n'
+        f'exec {shlex.join(find_toolchain().clang)} "$@"\n'
+    )
+    clang.chmod(0o700)
+    environment = os.environ | {"HELION_MSL_CLANG": str(clang), "HELION_MSL_CACHE_DIR": str(tmp_path / "cache")}
+
+    def ends_well(calls: str) -> bool:
+        program = f"import torch, test_walker_offsets as tests\n{calls}"
+        command = [sys.executable, "-c", program]
+        return subprocess.run(command, env=environment, cwd=Path(__file__).parent, check=False).returncode == 0
+
+    tests = (
+        test_a_column_and_what_is_added_to_it_are_added_first,
+        test_products_whose_sum_passes_32_bits_by_themselves,
+    )
+    assert ends_well("".join(f"tests.{test.__name__}()\n" for test in tests))
+    numbers = "torch.tensor([2**31 - 1, 1], dtype=torch.int32)"
+    assert not ends_well(f"tests.metal_jit(tests.overflow)[1, 1]({numbers})")
 
 
 # ---- The same as Python and torch ----------------------------------------------------------------------------------
