@@ -7,11 +7,15 @@ import os
 import re
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import _C
 from .errors import EngineUnavailableError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 # The first one with arithmetic on __bf16 (Clang 17 release notes). Apple numbers its own differently.
 _OLDEST_CLANG = 17
@@ -45,15 +49,43 @@ def find_toolchain() -> Toolchain:
     Raises:
         EngineUnavailableError: there is none, or it does not run; the message says what to install.
     """
-    chosen = os.environ.get("HELION_MSL_CLANG")
-    if chosen:
-        clang, linker = _chosen_clang(chosen)
-    elif sys.platform == "darwin":
-        clang, linker = _xcode_clang()
-    else:
-        clang, linker = _zig_clang()
+    clang, linker = _programs()
     version = _version(clang)
     return Toolchain(clang, linker, _include_directories(), _describe(clang, version), version)
+
+
+# What the compiler is being asked by ask_ahead(), by what its answer is kept under; None until it has been called.
+_asked_ahead: dict[bytes, Future[str]] | None = None
+
+
+def ask_ahead() -> None:
+    """Begin to ask the compiler for its version, so that it answers while the translator is loaded.
+
+    Does nothing where the answer is known, from the second call on, and on a Mac, where kernels mostly run on the GPU.
+    What fails is said by :func:`find_toolchain`.
+    """
+    global _asked_ahead
+    if _asked_ahead is not None or sys.platform == "darwin":
+        return
+    _asked_ahead = {}
+    try:
+        clang, _ = _programs()
+    except EngineUnavailableError:
+        return
+    key = _identity(clang)
+    if key is None or _C.disk_cache_find("fingerprints", key) is not None:
+        return
+    executor = ThreadPoolExecutor(max_workers=1)
+    _asked_ahead[key] = executor.submit(_ask_version, clang)
+    executor.shutdown(wait=False)
+
+
+def _programs() -> tuple[list[str], list[str]]:
+    """Return the command lines of clang and of the linker."""
+    chosen = os.environ.get("HELION_MSL_CLANG")
+    if chosen:
+        return _chosen_clang(chosen)
+    return _xcode_clang() if sys.platform == "darwin" else _zig_clang()
 
 
 def _chosen_clang(chosen: str) -> tuple[list[str], list[str]]:
@@ -111,7 +143,8 @@ def _version(clang: list[str]) -> str:
     known = _C.disk_cache_find("fingerprints", key) if key is not None else None
     if known is not None:
         return known.decode(errors="replace")
-    version = _ask_version(clang)
+    asked = (_asked_ahead or {}).pop(key, None) if key is not None else None
+    version = _ask_version(clang) if asked is None else asked.result()
     # Not where it was replaced meanwhile.
     if key is not None and key == _identity(clang):
         _C.disk_cache_store("fingerprints", key, version.encode())

@@ -79,6 +79,9 @@ def translate(request: Request) -> Translation:
     found = _read(stored) if stored is not None else None
     if found is None:
         # Only here: a process whose kernels have all been translated before never loads the translator.
+        from . import _toolchain
+
+        _toolchain.ask_ahead()
         from . import walker
 
         found = walker.translate(**request._asdict())
