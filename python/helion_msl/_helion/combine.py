@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from helion import exc
 
+from helion_msl._helion import wrapping
 from helion_msl._helion.values import Value, cast, constant
 
 if TYPE_CHECKING:
@@ -16,17 +17,19 @@ if TYPE_CHECKING:
 aten = torch.ops.aten
 
 _ARITHMETIC = {
-    aten.add: "({} + {})",
-    aten.sub: "({} - {})",
-    aten.mul: "({} * {})",
+    aten.add: "+",
+    aten.sub: "-",
+    aten.mul: "*",
+    operator.add: "+",
+    operator.sub: "-",
+    operator.mul: "*",
+}
+_BINARY = {
     aten.maximum: "ml.maximum({}, {})",
     aten.minimum: "ml.minimum({}, {})",
     aten.bitwise_and: "({} & {})",
     aten.bitwise_or: "({} | {})",
     aten.bitwise_xor: "({} ^ {})",
-    operator.add: "({} + {})",
-    operator.sub: "({} - {})",
-    operator.mul: "({} * {})",
 }
 _TESTS = {
     aten.eq: "({} == {})",
@@ -76,8 +79,13 @@ def _text(node: torch.fx.Node, arguments: list[Any]) -> Value:
     if result is None:
         raise _refusal(target)
     if packet in _ARITHMETIC and not node.kwargs:
-        text = _ARITHMETIC[packet].format(*(_as(argument, result) for argument in arguments[:2]))
-        return _rounded(text, result)
+        left, right = (_as(argument, result) for argument in arguments[:2])
+        return _rounded(f"({wrapping.arithmetic(_ARITHMETIC[packet], left, right, result)})", result)
+    if packet in _BINARY:
+        return _rounded(_BINARY[packet].format(*(_as(argument, result) for argument in arguments[:2])), result)
+    if packet in (aten.neg, aten.abs) and not result.is_floating_point:
+        function = wrapping.negation if packet is aten.neg else wrapping.absolute
+        return Value(f"({function(_as(arguments[0], result))})", result)
     if packet in _UNARY:
         return _rounded(_UNARY[packet].format(_as(arguments[0], result)), result)
     if packet is aten.where:
@@ -94,7 +102,7 @@ def _rounded(text: str, dtype: torch.dtype) -> Value:
     return Value(str(cast(Value(text, torch.float32), dtype)), dtype) if dtype.is_floating_point else Value(text, dtype)
 
 
-def _as(argument: Any, dtype: torch.dtype) -> str:
+def _as(argument: Any, dtype: torch.dtype) -> Value:
     if isinstance(argument, Value):
         return cast(argument, dtype)
     return constant(argument, dtype)

@@ -3,7 +3,7 @@
 Inductor describes an element-wise PyTorch operation as calls on an operations handler (``ops.exp(ops.load(...))``).
 The handler here answers with Metal Python text that carries its dtype, so that every result has exactly the type that
 PyTorch gives it: half-precision values are computed in ``float`` and rounded once per PyTorch operation, as eager mode
-does; narrow integers wrap at their own width; comparisons are ``bool``.
+does; integers wrap around at their own width; comparisons are ``bool``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from helion._compiler.compile_environment import CompileEnvironment
 from torch._inductor.ops_handler import DefaultHandler
 from torch._inductor.virtualized import V
 
+from helion_msl._helion import wrapping
 from helion_msl._helion.values import (
     HALF_TYPES,
     NARROW_INTEGERS,
@@ -54,6 +55,7 @@ class MetalExpressions(DefaultHandler):
         codegen: where the assignments to those variables go.
         inputs: the value of each of the node's inputs by Inductor's buffer name.
         check_load: Helion's check that a load reads the element of its own position.
+        stays_in_range: whether the result of integer arithmetic is known to need no wrapping around.
 
     Attributes:
         has_computed: whether the result may be another value than that of an input.
@@ -64,10 +66,12 @@ class MetalExpressions(DefaultHandler):
         codegen: CodegenInterface,
         inputs: dict[str, tuple[ast.AST, torch.dtype]],
         check_load: Callable[[str, sympy.Expr], None] | None = None,
+        stays_in_range: bool = False,
     ) -> None:
         self.codegen = codegen
         self.inputs = inputs
         self.check_load = check_load
+        self.stays_in_range = stays_in_range
         self.has_computed = False
         self._floor_divisions: dict[str, tuple[Value, Value]] = {}
 
@@ -97,11 +101,7 @@ class MetalExpressions(DefaultHandler):
 
     def _arithmetic(self, operator: str, left: Any, right: Any) -> Value:
         a, b, dtype = self._common(left, right)
-        text = f"{a} {operator} {b}"
-        if dtype == torch.bool or dtype in NARROW_INTEGERS:
-            # C++ promotes the operands to int; the result wraps at its own width.
-            text = f"{metal_type(dtype)}({text})"
-        return self.assign(text, dtype)
+        return self.assign(wrapping.arithmetic(operator, a, b, dtype, stays_in_range=self.stays_in_range), dtype)
 
     def _as_float(self, value: Any) -> Value:
         operand = as_value(value)
@@ -205,10 +205,7 @@ class MetalExpressions(DefaultHandler):
 
     def neg(self, x: Any) -> Value:
         operand = self._wide(x)
-        text = f"-{operand}"
-        if operand.dtype in NARROW_INTEGERS:
-            text = f"{metal_type(operand.dtype)}({text})"
-        return self.assign(text, operand.dtype)
+        return self.assign(wrapping.negation(operand, stays_in_range=self.stays_in_range), operand.dtype)
 
     def abs(self, x: Any) -> Value:
         operand = self._wide(x)
@@ -216,9 +213,7 @@ class MetalExpressions(DefaultHandler):
             return operand
         if operand.dtype.is_floating_point:
             return self.assign(f"abs({operand})", operand.dtype)
-        # metal::abs returns the unsigned type; the smallest integer is its own absolute value in PyTorch.
-        type_name = metal_type(operand.dtype)
-        return self.assign(f"{type_name}(-{operand} if {operand} < 0 else {operand})", operand.dtype)
+        return self.assign(wrapping.absolute(operand), operand.dtype)
 
     def sign(self, x: Any) -> Value:
         operand = self._wide(x)
@@ -307,17 +302,18 @@ class MetalExpressions(DefaultHandler):
         # Python has no truncating integer division: floor it, then step back up where the quotient was negative and
         # inexact.
         quotient = self.assign(f"{x} // {y}", dtype)
-        return self._integer_result(
-            f"{quotient} + 1 if {quotient} < 0 and {quotient} * {y} != {x} else {quotient}", dtype
-        )
+        return self._integer_result(f"{quotient} + 1 if {quotient} < 0 and {x} % {y} != 0 else {quotient}", dtype)
 
     def mod(self, a: Any, b: Any) -> Value:
         """C's remainder, with the sign of the dividend."""
         x, y, dtype = self._common(a, b)
         if dtype.is_floating_point:
             return self.fmod(x, y)
-        quotient = self.truncdiv(x, y)
-        return self._integer_result(f"{x} - {quotient} * {y}", dtype)
+        y = self._divisor(y)
+        rest = self.assign(f"{x} % {y}", dtype)
+        if not dtype.is_signed:
+            return rest
+        return self._integer_result(f"{rest} - {y} if {rest} != 0 and ({x} < 0) != ({y} < 0) else {rest}", dtype)
 
     def fmod(self, a: Any, b: Any) -> Value:
         x, y, dtype = self._common(a, b)
@@ -329,9 +325,7 @@ class MetalExpressions(DefaultHandler):
         """Python's remainder, with the sign of the divisor."""
         x, y, dtype = self._common(a, b)
         if not dtype.is_floating_point:
-            y = self._divisor(y)
-            quotient = self.assign(f"{x} // {y}", dtype)
-            return self._integer_result(f"{x} - {quotient} * {y}", dtype)
+            return self._integer_result(f"{x} % {self._divisor(y)}", dtype)
         rest = self.assign(f"ml.fmod({x}, {y})", dtype)
         return self.assign(f"{rest} + {y} if {rest} != 0.0 and ({rest} < 0.0) != ({y} < 0.0) else {rest}", dtype)
 
@@ -434,14 +428,15 @@ class MetalExpressions(DefaultHandler):
 
     def _shift(self, operator: str, left: Any, right: Any) -> Value:
         a, b, dtype = self._common(left, right)
-        # Shifting by the width or more is undefined in Metal. PyTorch fills with zeros, or with the sign to the right.
         width = dtype.itemsize * 8
-        if b.literal is None or not 0 <= b.literal < width:
-            if operator == ">>" and dtype.is_signed:
-                b = self.assign(f"{b} if {b} >= 0 and {b} < {width} else {width - 1}", dtype)
-            else:
-                return self._integer_result(f"{a} {operator} {b} if {b} >= 0 and {b} < {width} else 0", dtype)
-        return self._integer_result(f"{a} {operator} {b}", dtype)
+        if b.literal is not None and not 0 <= b.literal < width:
+            # PyTorch fills with zeros, or with the sign to the right.
+            if operator == "<<" or not dtype.is_signed:
+                return constant(0, dtype)
+            b = constant(width - 1, dtype)
+        if operator == "<<":
+            return self.assign(wrapping.left_shift(a, b, stays_in_range=self.stays_in_range), dtype)
+        return self._integer_result(f"{a} >> {wrapping.shift_count(b)}", dtype)
 
 
 def tile_masks(codegen: Any, tile: torch.Tensor) -> list[str]:

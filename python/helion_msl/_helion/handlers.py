@@ -44,9 +44,10 @@ def metal_handlers(
     codegen: Any,
     inputs: dict[str, tuple[ast.AST, torch.dtype]],
     check_load: Callable[[str, sympy.Expr], None] | None = None,
+    stays_in_range: bool = False,
 ) -> Iterator[MetalExpressions]:
     """Within this context Inductor's functions generate Metal Python; arguments as of MetalExpressions."""
-    expressions = MetalExpressions(codegen, inputs, check_load)
+    expressions = MetalExpressions(codegen, inputs, check_load, stays_in_range)
     # Inductor's lowering functions ask for a graph and a kernel; as in Helion, what they answer does not matter here.
     with (
         _patched_inductor_config(),

@@ -17,6 +17,7 @@ from helion._compiler.inductor_lowering import PointwiseLowering, ReductionLower
 
 from helion_msl._helion.handlers import metal_handlers, typed_inputs
 from helion_msl._helion.reductions import MetalReductionLowering
+from helion_msl._helion.value_ranges import ValueRanges
 from helion_msl._helion.values import as_value, cast
 
 if TYPE_CHECKING:
@@ -30,7 +31,13 @@ if TYPE_CHECKING:
 
 
 class MetalPointwiseLowering(PointwiseLowering):
-    """An element-wise operation whose result has exactly the node's dtype."""
+    """An element-wise operation whose result has exactly the node's dtype.
+
+    Attributes:
+        ranges: of the values in the graphs that are generated.
+    """
+
+    ranges: ValueRanges
 
     def codegen_from_input_asts(
         self,
@@ -45,7 +52,8 @@ class MetalPointwiseLowering(PointwiseLowering):
         indices = [sympy.Symbol(f"i{n}") for n in range(len(self.buffer.data.ranges))]
         inputs = typed_inputs(self.input_names, input_asts, node)
         check = functools.partial(self._check_position_preserving_load, node, indices)
-        with metal_handlers(ctx.cg, inputs, check):
+        stays_in_range = self.ranges.stays_in_range(node, ctx.cg)
+        with metal_handlers(ctx.cg, inputs, check, stays_in_range):
             value = as_value(self.buffer.data.inner_fn(indices))
         result = expr_from_string(cast(value, self.buffer.get_dtype()))
         return self._reshape_for_size1_reduction(ctx, node, result, input_asts)
@@ -53,6 +61,7 @@ class MetalPointwiseLowering(PointwiseLowering):
 
 def use_metal_expressions(graphs: Sequence[GraphInfo]) -> None:
     """Replace the lowerings of every node in `graphs`, which belong to one code generation, in place."""
+    ranges = ValueRanges(graphs)
     for graph in graphs:
         for node in graph.graph.nodes:
             lowering = node.meta.get("lowering")
@@ -61,6 +70,8 @@ def use_metal_expressions(graphs: Sequence[GraphInfo]) -> None:
                 continue
             typed = copy.copy(lowering)
             typed.__class__ = replacement
+            if isinstance(typed, MetalPointwiseLowering):
+                typed.ranges = ranges
             node.meta["lowering"] = typed
 
 

@@ -18,6 +18,7 @@ from helion._compiler.device_function import DeviceFunction
 from helion._compiler.inductor_lowering import CodegenState, ReductionLowering
 from helion._compiler.reduction_strategy import LoopedReductionStrategy, ReductionStrategy, reduction_acc_dtype
 
+from helion_msl._helion import wrapping
 from helion_msl._helion.handlers import metal_handlers, typed_inputs
 from helion_msl._helion.markers import BLOCK, INDEX_MARKER, VALUE_MARKER
 from helion_msl._helion.matmul import works_together
@@ -72,20 +73,26 @@ def identity(reduction: str, dtype: torch.dtype) -> str:
 def combine(reduction_type: str, left: str, right: str, dtype: torch.dtype) -> str:
     """One step of a reduction: an expression of the accumulator's type."""
     reduction = kind(reduction_type)
-    right = f"{METAL_TYPES[accumulator_type(dtype)]}({right})"
+    accumulator = accumulator_type(dtype)
+    right = f"{METAL_TYPES[accumulator]}({right})"
     if reduction in ("sum", "prod"):
-        return f"({left} {'+' if reduction == 'sum' else '*'} {right})"
+        operands = Value(left, accumulator), Value(right, accumulator)
+        return f"({wrapping.arithmetic('+' if reduction == 'sum' else '*', *operands, accumulator)})"
     return f"ml.{'maximum' if reduction == 'max' else 'minimum'}({left}, {right})"
 
 
 def value_marker(reduction_type: str, value: str, axis: int, span: int, dtype: torch.dtype) -> str:
     """The reduction of `value` over `span` threads along thread axis `axis`; every thread gets the result."""
-    accumulator = METAL_TYPES[accumulator_type(dtype)]
-    value = f"{accumulator}({value})"
+    accumulator = accumulator_type(dtype)
+    value = f"{METAL_TYPES[accumulator]}({value})"
     reduction = kind(reduction_type)
     if span == 1:
         return value
-    return f"{VALUE_MARKER}({reduction!r}, {str(accumulator_type(dtype))!r}, {value}, {axis}, {span})"
+    if reduction in ("sum", "prod") and accumulator in wrapping.UNSIGNED:
+        unsigned = wrapping.UNSIGNED[accumulator]
+        text = f"{VALUE_MARKER}({reduction!r}, {str(unsigned)!r}, {METAL_TYPES[unsigned]}({value}), {axis}, {span})"
+        return f"{METAL_TYPES[accumulator]}({text})"
+    return f"{VALUE_MARKER}({reduction!r}, {str(accumulator)!r}, {value}, {axis}, {span})"
 
 
 def index_marker(reduction_type: str, value: str, index: str, axis: int, span: int, dtype: torch.dtype) -> str:

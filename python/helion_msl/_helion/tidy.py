@@ -22,6 +22,7 @@ from helion_msl._helion.groups import Group, GroupReduction, masked
 from helion_msl._helion.markers import INDEX_MARKER, VALUE_MARKER
 from helion_msl._helion.matmul import works_together
 from helion_msl._helion.simplify import simplify, thread_axis
+from helion_msl._helion.unsigned_variables import leave_unsigned
 
 if TYPE_CHECKING:
     from helion._compiler.device_function import DeviceFunction
@@ -39,7 +40,7 @@ def tidy(fn: DeviceFunction) -> tuple[int, int, int]:
     rewriter = _Rewriter(fn, (x, y, z), [order.index(axis) for axis in range(3)])
     body = rewriter.statements(statements)
     fn.preamble[:] = []
-    fn.body[:] = simplify([*rewriter.arrays, *body], (x, y, z))
+    fn.body[:] = leave_unsigned(simplify([*rewriter.arrays, *body], (x, y, z)))
     return x, y, z
 
 
