@@ -18,11 +18,11 @@ pytest.importorskip("helion", reason="needs helion-msl[helion]")
 import helion
 import helion.language as hl
 import torch
-from helion_comparison import DEVICE, metal
-from helion_integer_programs import TYPES, function_of, sources, values_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from helion_comparison import DEVICE, metal
+from helion_integer_programs import TYPES, function_of, sources, values_of
 from helion_msl import _toolchain
 from helion_msl.helion_backend import generated_msl
 
@@ -88,7 +88,7 @@ def test_a_hash(dtype: torch.dtype) -> None:
 
 def test_the_text_of_a_hash() -> None:
     text = kernel_body(generated_msl(hashed, torch.zeros(1000, dtype=torch.int32, device=DEVICE)))
-    assert text == """\
+    expected = """\
 constexpr int _BLOCK_SIZE_0 = 64;
 int pid_0 = tgid.x;
 int offset_0 = pid_0 * _BLOCK_SIZE_0;
@@ -111,6 +111,7 @@ int v_12 = int(v_11 + 1013904223u);
 if (mask_0) {
 out[indices_0] = v_12;
 }"""
+    assert text == expected
 
 
 @metal(16)
@@ -134,7 +135,38 @@ def test_a_value_that_a_loop_carries(dtype: torch.dtype) -> None:
     assert torch.equal(generator(seed.to(DEVICE), 50, torch.empty_like(seed, device=DEVICE)).cpu(), expected)
 
 
-# ---- what stays as it is ---------------------------------------------------------------------------------------------
+@metal(64)
+def with_numbers(x: torch.Tensor, out: torch.Tensor) -> None:
+    for tile in hl.tile(x.size(0)):
+        y = x[tile]
+        out[0, tile] = y // -3
+        out[1, tile] = y % 300
+        out[2, tile] = torch.fmod(y, -7)
+        out[3, tile] = -7 >> y
+        out[4, tile] = 5 << y
+        out[5, tile] = y < -3
+        out[6, tile] = y <= 200
+        out[7, tile] = torch.where(y > 5, y, -1)
+        out[8, tile] = torch.clamp(y, min=-5)
+        out[9, tile] = (y | -3) - 200
+        out[10, tile] = 2**40 + 3 - y * (2**31 + 5)
+        out[11, tile] = y > 2**35
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_numbers_are_of_the_type_of_the_tensor(dtype: torch.dtype) -> None:
+    y = values_of(dtype, 11)
+    expected = [
+        *(y // -3, y % 300, torch.fmod(y, -7), -7 >> y, 5 << y, y < -3, y <= 200, torch.where(y > 5, y, -1)),
+        *(torch.clamp(y, min=-5), (y | -3) - 200, 2**40 + 3 - y * (2**31 + 5), y > 2**35),
+    ]
+    out = torch.empty(12, 201, dtype=torch.int64, device=DEVICE)
+    with_numbers(y.to(DEVICE), out)
+    for number, (result, wanted) in enumerate(zip(out.cpu(), expected, strict=True)):
+        assert torch.equal(result, wanted.to(torch.int64)), number
+
+
+# ---- what stays as it is -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("static_shapes", [True, False])
@@ -169,6 +201,75 @@ def test_values_that_cannot_leave_their_type_stay_plain() -> None:
     assert torch.equal(scaled(x.to(DEVICE), out).cpu(), expected)
 
 
+def test_positions_of_outer_loops_stay_plain() -> None:
+    @metal(16, 8)
+    def causal(x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        for rows in hl.tile(x.size(0)):
+            total = hl.zeros([rows], dtype=torch.float32)
+            last = rows.index * 3
+            for columns in hl.tile(x.size(1)):
+                is_near = last[:, None] - columns.index[None, :] > 4
+                total += torch.where(is_near, x[rows, columns], 0.0).sum(-1)
+            out[rows] = total
+        return out
+
+    x, out = torch.randn(40, 50, device=DEVICE), torch.empty(40, device=DEVICE)
+    assert "uint(" not in kernel_body(generated_msl(causal, x, out))
+    rows, columns = torch.arange(40, device=DEVICE)[:, None], torch.arange(50, device=DEVICE)
+    expected = torch.where(rows * 3 - columns > 4, x, 0.0).sum(-1)
+    torch.testing.assert_close(causal(x, out), expected)
+
+
+def test_places_of_tiles_stay_plain() -> None:
+    @metal(16)
+    def placed(x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        for tile in hl.tile(x.size(0)):
+            total = hl.zeros([tile], dtype=torch.int32)
+            for step in hl.grid(5):
+                total = total * 0 + (tile.index - tile.begin) * tile.block_size + tile.id * 3 + step
+            out[tile] = torch.where(total > 9, x[tile], tile.end - tile.count)
+        return out
+
+    x, out = torch.arange(50, device=DEVICE), torch.empty(50, dtype=torch.int64, device=DEVICE)
+    assert "uint(" not in kernel_body(generated_msl(placed, x, out))
+    place, number = x % 16, x // 16
+    expected = torch.where(place * 16 + number * 3 + 4 > 9, x, ((number + 1) * 16).clamp(max=50) - 4)
+    assert torch.equal(placed(x, out), expected)
+
+
+def test_a_position_that_a_loop_assigns_again_wraps_around() -> None:
+    @metal(16)
+    def grown(out: torch.Tensor, steps: int) -> torch.Tensor:
+        for tile in hl.tile(out.size(0)):
+            value = tile.index * 3
+            step = tile.index * 3
+            for _ in range(steps):
+                value = value * 5 + step
+            out[tile] = value
+        return out
+
+    value = step = torch.arange(100, dtype=torch.int32) * 3
+    for _ in range(20):
+        value = value * 5 + step
+    assert torch.equal(grown(torch.empty(100, dtype=torch.int32, device=DEVICE), 20).cpu(), value)
+
+
+def test_a_number_that_decides_how_often_a_loop_runs_wraps_around() -> None:
+    @metal(1)
+    def counted(x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        for tile in hl.tile(x.size(0)):
+            total = hl.zeros([tile], dtype=torch.int32)
+            for _ in hl.grid(x[tile.begin] * 65537):
+                total += 1
+            out[tile] = total
+        return out
+
+    x = torch.tensor([0, 65536, 65535, -1], dtype=torch.int32)
+    expected = (x * 65537).clamp(min=0)
+    assert expected.max() == 65536
+    assert torch.equal(counted(x.to(DEVICE), torch.empty_like(x, device=DEVICE)).cpu(), expected)
+
+
 def test_positions_that_are_data_wrap_around() -> None:
     @metal(32)
     def numbers(out: torch.Tensor) -> torch.Tensor:
@@ -195,7 +296,7 @@ def test_a_position_that_a_mask_brings_back_is_no_plain_subscript() -> None:
     assert torch.equal(out, table[((x * -1640531527) & 255).to(DEVICE)])
 
 
-# ---- reductions and scans ----------------------------------------------------------------------------------------------
+# ---- reductions and scans ------------------------------------------------------------------------------------------
 
 
 @metal(4)
@@ -260,6 +361,46 @@ def test_a_sum_over_a_whole_threadgroup() -> None:
     assert torch.equal(one_sum(x.to(DEVICE), torch.empty(1, dtype=torch.int64, device=DEVICE)).cpu(), x.sum(0)[None])
 
 
+@metal(4)
+def cumulated(x: torch.Tensor, out: torch.Tensor) -> None:
+    for tile in hl.tile(x.size(0)):
+        row = x[tile, :]
+        out[0, tile, :] = torch.cumsum(row, dim=1) * 3 + row
+        out[1, tile, :] = row.cumsum(-1)
+        out[2, tile, :] = torch.cumprod(row, 1)
+        out[3, tile, :] = row.cumprod(1, dtype=torch.int32) + 1
+        out[4, tile, :] = torch.cumsum(row, dim=1, dtype=torch.int16)
+
+
+@pytest.mark.parametrize("dtype", [*TYPES, torch.bool])
+def test_cumulated_numbers_are_wide(dtype: torch.dtype) -> None:
+    x = values_of(torch.int64, 7, 6 * 32).to(dtype).reshape(6, 32)
+    out = torch.empty(5, 6, 32, dtype=torch.int64, device=DEVICE)
+    cumulated(x.to(DEVICE), out)
+    sums, products = x.cumsum(1), x.cumprod(1)
+    expected = [sums * 3 + x, sums, products, x.cumprod(1, dtype=torch.int32) + 1, x.cumsum(1, dtype=torch.int16)]
+    for result, numbers in zip(out.cpu(), expected, strict=True):
+        assert torch.equal(result, numbers.to(torch.int64))
+
+
+@metal(4)
+def helions_scans(x: torch.Tensor, sums: torch.Tensor, products: torch.Tensor) -> None:
+    for tile in hl.tile(x.size(0)):
+        sums[tile, :] = hl.cumsum(x[tile, :], dim=1, reverse=True)
+        products[tile, :] = hl.cumprod(x[tile, :], dim=1)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_helions_own_scans_keep_the_type(dtype: torch.dtype) -> None:
+    """Helion defines them as scans with ``torch.add`` and ``torch.mul``."""
+    x = values_of(dtype, 7, 6 * 32).reshape(6, 32)
+    sums, products = torch.empty(2, 6, 32, dtype=torch.int64, device=DEVICE)
+    helions_scans(x.to(DEVICE), sums, products)
+    assert torch.equal(sums.cpu().to(dtype), x.flip(1).cumsum(1).flip(1).to(dtype))
+    assert torch.equal(sums.cpu().to(dtype).to(torch.int64), sums.cpu())
+    assert torch.equal(products.cpu(), x.cumprod(1).to(dtype).to(torch.int64))
+
+
 def _add(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return a + b
 
@@ -298,7 +439,7 @@ def test_scans_and_reductions_with_a_function(dtype: torch.dtype) -> None:
         assert torch.equal(folded[number].cpu(), expected[-1])
 
 
-# ---- division and shifts ----------------------------------------------------------------------------------------------
+# ---- division and shifts -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", TYPES)
@@ -341,7 +482,7 @@ def test_shifts_by_any_count(dtype: torch.dtype) -> None:
         assert torch.equal(result, (x << counts) ^ (x >> counts))
 
 
-# ---- unsigned types, of which PyTorch computes little itself -----------------------------------------------------------
+# ---- unsigned types, of which PyTorch computes little itself -------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [torch.uint16, torch.uint32, torch.uint64])
@@ -357,7 +498,7 @@ def test_unsigned_types(dtype: torch.dtype) -> None:
     assert torch.equal(apply(x.to(DEVICE), y.to(DEVICE), computed, torch.empty_like(x, device=DEVICE)).cpu(), expected)
 
 
-# ---- nothing is left open ----------------------------------------------------------------------------------------------
+# ---- nothing is left open ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(DEVICE != "cpu", reason="the GPU's compiler has no sanitizers")

@@ -38,6 +38,7 @@ def register_helion_backend() -> None:
         from helion._compiler.backend_registry import get_backend_class, register_compiler_backend
 
         from ._helion.backend import HelionMslBackend
+        from ._helion.cumulative import install as install_cumulative
         from ._helion.dispatch import install as install_dispatch
         from ._helion.matmul import keep_products
 
@@ -46,6 +47,7 @@ def register_helion_backend() -> None:
         # The operations must be there before the class: another thread may compile a kernel at once.
         importlib.import_module("._helion._codegen_modules", __package__)
         keep_products()
+        install_cumulative()
         register_compiler_backend(HelionMslBackend)
         install_dispatch()
 

@@ -140,6 +140,9 @@ class MetalExpressions(DefaultHandler):
         if self.check_load is not None:
             self.check_load(name, index)
         expression, dtype = self.inputs[name]
+        if isinstance(expression, torch.SymInt):
+            # Of a size Helion has no text yet.
+            return self.index_expr(expression.node.expr, dtype)
         if isinstance(expression, ast.Constant) and isinstance(expression.value, (bool, int, float)):
             return constant(expression.value, dtype)
         return Value(self.codegen.lift(expression).id, dtype)

@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from helion._compiler.compile_environment import CompileEnvironment
+from helion._compiler.host_function import HostFunction
+from helion._compiler.variable_origin import BlockSizeOrigin, GridOrigin
 from helion.language import _tracing_ops, atomic_ops, memory_ops, tile_ops, view_ops
+from torch.utils._pytree import tree_leaves
+from torch.utils._sympy.value_ranges import ValueRanges as SymbolRange
 from torch.utils._sympy.value_ranges import bound_sympy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import sympy
     from helion._compiler.device_ir import GraphInfo
@@ -35,18 +39,20 @@ _VIEWS = (
     *(view_ops.subscript, _tracing_ops._new_var),
 )
 _ATOMICS = tuple(getattr(atomic_ops, name) for name in atomic_ops.__all__)
-_RANGE, _IS_SUBSCRIPT = "helion_msl_range", "helion_msl_is_subscript"
 
 
 class ValueRanges:
     """Answers for the graphs of one code generation.
 
     Args:
-        graphs: all of them; nodes keep what was found about them.
+        graphs: all of them.
     """
 
     def __init__(self, graphs: Sequence[GraphInfo]) -> None:
         self._graphs: Mapping[int, GraphInfo] = {graph.graph_id: graph for graph in graphs}
+        self._outer = {inner: outer for graph in graphs for inner, outer in self._unchanged(graph)}
+        self._found: dict[torch.fx.Node, Bounds | None] = {}
+        self._are_subscripts: dict[torch.fx.Node, bool] = {}
 
     def stays_in_range(self, node: torch.fx.Node, codegen: Any) -> bool:
         """Whether an operation's exact result is a value of its type, or is nothing but a subscript.
@@ -55,13 +61,13 @@ class ValueRanges:
             node: the operation.
             codegen: what generates the kernel, inside the loops that the operation is in.
         """
-        dtype = node.meta["val"].dtype
-        if _packet(node) not in _ARITHMETIC or not _is_integer(dtype):
+        value = node.meta["val"]
+        if _packet(node) not in _ARITHMETIC or not (isinstance(value, torch.Tensor) and _is_integer(value.dtype)):
             return False
         exact = self._exact(node, codegen)
-        if exact is not None and _is_within(exact, _limits(dtype)):
+        if exact is not None and _is_within(exact, _limits(value.dtype)):
             return True
-        return dtype.itemsize >= 4 and self._is_subscript(node)
+        return value.dtype.itemsize >= 4 and self._is_subscript(node)
 
     # ---- bounds ----------------------------------------------------------------------------------------------------
 
@@ -71,17 +77,18 @@ class ValueRanges:
             return int(value), int(value)
         if not isinstance(value, torch.fx.Node):
             return None
-        if _RANGE not in value.meta:
-            value.meta[_RANGE] = self._of_node(value, codegen)
-        found: Bounds | None = value.meta[_RANGE]
-        return found
+        if value not in self._found:
+            self._found[value] = self._of_node(value, codegen)
+        return self._found[value]
 
     def _of_node(self, node: torch.fx.Node, codegen: Any) -> Bounds | None:
         value = node.meta.get("val")
         if isinstance(value, torch.SymInt):
-            return _of_expression(value.node.expr)
+            return _of_expression(value.node.expr, codegen)
         if not isinstance(value, torch.Tensor) or not (_is_integer(value.dtype) or value.dtype == torch.bool):
             return None
+        if node in self._outer:
+            return self._bounds(self._outer[node], codegen)
         limits = _limits(value.dtype)
         position = _POSITIONS.get(_packet(node))
         exact = position(node, codegen) if position is not None else self._exact(node, codegen)
@@ -102,10 +109,9 @@ class ValueRanges:
 
     def _is_subscript(self, node: torch.fx.Node) -> bool:
         """Whether a node's values go nowhere but, by further arithmetic, into subscripts."""
-        if _IS_SUBSCRIPT not in node.meta:
-            node.meta[_IS_SUBSCRIPT] = all(self._subscripts(user, node) for user in node.users)
-        found: bool = node.meta[_IS_SUBSCRIPT]
-        return found
+        if node not in self._are_subscripts:
+            self._are_subscripts[node] = all(self._subscripts(user, node) for user in node.users)
+        return self._are_subscripts[node]
 
     def _subscripts(self, user: torch.fx.Node, node: torch.fx.Node) -> bool:
         packet = _packet(user)
@@ -116,20 +122,48 @@ class ValueRanges:
         if packet is memory_ops.load or packet is memory_ops.store or packet in _ATOMICS:
             others = [argument for place, argument in enumerate(user.args) if place != 1]
             return node not in others and node not in user.kwargs.values()
-        if packet is _tracing_ops._for_loop:
-            graph, _, _, arguments = user.args
-            return self._subscripts_inside(graph, arguments, node)
-        if packet is _tracing_ops._if:
-            test, body, orelse, *arguments = user.args
-            inside = zip((body, orelse), arguments, strict=True)
-            return test is not node and all(self._subscripts_inside(graph, given, node) for graph, given in inside)
+        if packet in _CONTROL_FLOW:
+            _, deciding = _CONTROL_FLOW[packet](*user.args)
+            inside = [inner for inner, outer in self._passed(user) if outer is node]
+            return node not in tree_leaves(deciding) and all(self._is_subscript(inner) for inner in inside)
         return packet is aten.sym_size
 
-    def _subscripts_inside(self, graph: Any, arguments: Any, node: torch.fx.Node) -> bool:
-        """The same inside another graph, to which a node may be passed."""
-        placeholders = self._graphs[graph].graph.find_nodes(op="placeholder")
-        inner = [place for place, argument in zip(placeholders, arguments, strict=True) if argument is node]
-        return all(self._is_subscript(place) for place in inner)
+    # ---- graphs inside graphs ----------------------------------------------------------------------------------------
+
+    def _unchanged(self, graph: GraphInfo) -> Iterator[tuple[torch.fx.Node, torch.fx.Node]]:
+        """What stands in the graphs of loops and branches for nodes of `graph`, and always has their values."""
+        for node in graph.graph.nodes:
+            if _packet(node) in _CONTROL_FLOW:
+                for inner, outer in self._passed(node):
+                    # What a loop assigns again is, from the second time on, something else.
+                    if not any(_packet(user) is _tracing_ops._phi for user in outer.users):
+                        yield inner, outer
+
+    def _passed(self, node: torch.fx.Node) -> Iterator[tuple[torch.fx.Node, torch.fx.Node]]:
+        """The nodes inside the graphs of a loop or a branch, and which node of its own graph is passed for each."""
+        graphs, _ = _CONTROL_FLOW[_packet(node)](*node.args)
+        for graph, arguments in graphs:
+            places = self._graphs[graph].graph.find_nodes(op="placeholder")
+            for place, argument in zip(places, arguments, strict=True):
+                if isinstance(argument, torch.fx.Node):
+                    yield place, argument
+
+
+def _loop(graph: int, begin: Any, end: Any, arguments: Any, step: Any = None) -> tuple[list[tuple[int, Any]], Any]:
+    """A loop's graph and what is passed to it, and what decides how often it runs."""
+    return [(graph, arguments)], [begin, end, step]
+
+
+def _branch(test: Any, body: int, orelse: int, for_body: Any, for_orelse: Any) -> tuple[list[tuple[int, Any]], Any]:
+    """The same of an ``if``."""
+    return [(body, for_body), (orelse, for_orelse)], test
+
+
+_CONTROL_FLOW: dict[Any, Callable[..., tuple[list[tuple[int, Any]], Any]]] = {
+    _tracing_ops._for_loop: _loop,
+    _tracing_ops._for_loop_step: _loop,
+    _tracing_ops._if: _branch,
+}
 
 
 def _packet(node: torch.fx.Node) -> Any:
@@ -151,39 +185,64 @@ def _is_within(bounds: Bounds, limits: Bounds) -> bool:
     return limits[0] <= bounds[0] and bounds[1] <= limits[1]
 
 
-def _of_expression(expression: sympy.Expr) -> Bounds | None:
-    """The bounds of a size, or of what is computed from sizes."""
+def _of_expression(expression: sympy.Expr, codegen: Any) -> Bounds | None:
+    """The bounds of a size, of a place such as ``tile.begin``, or of what is computed from them."""
     env = CompileEnvironment.current()
+    expression = env.specialize_expr(expression)
+    known = {symbol: _of_symbol(symbol, codegen) for symbol in expression.free_symbols}
+    ranges = {symbol: SymbolRange(*bounds) for symbol, bounds in known.items() if bounds is not None}
     try:
-        found = bound_sympy(env.specialize_expr(expression), env.shape_env.var_to_range)
+        found = bound_sympy(expression, {**env.shape_env.var_to_range, **ranges})
         return int(found.lower), int(found.upper)
     except (AttributeError, NotImplementedError, OverflowError, TypeError, ValueError):
         # Infinite, or of symbols that the shapes say nothing about.
         return None
 
 
+def _of_symbol(symbol: sympy.Symbol, codegen: Any) -> Bounds | None:
+    """The bounds of what a tile or a loop over a grid makes known; None for other symbols."""
+    info = HostFunction.current().expr_to_origin.get(symbol)
+    if info is None:
+        return None
+    if isinstance(info.origin, BlockSizeOrigin):
+        size = codegen.device_function.resolved_block_size(info.origin.block_id)
+        return (size, size) if isinstance(size, int) else None
+    if isinstance(info.origin, GridOrigin):
+        first, last = _of_block(info.origin.block_id, codegen)
+        # Numbers of tiles count from 0, wherever the first one begins.
+        first = min(first, 0)
+        return first, last - first
+    return None
+
+
 def _of_index(node: torch.fx.Node, codegen: Any) -> Bounds:
-    """The bounds of ``tile.index``, also in threads beyond the end."""
+    """The bounds of ``tile.index``."""
     env = CompileEnvironment.current()
-    value = node.meta["val"]
-    most = _limits(value.dtype)[1] - _SLACK
-    unknown = -most, most
-    block = env.resolve_block_id(value.size(0))
-    if block is None:
-        return unknown
-    block = env.resolve_codegen_block_id(block, codegen)
+    block = env.resolve_block_id(node.meta["val"].size(0))
+    return _of_block(block, codegen) if block is not None else _unknown_positions()
+
+
+def _of_block(block: int, codegen: Any) -> Bounds:
+    """The bounds of the positions in a tile, also in threads beyond the end."""
+    block = CompileEnvironment.current().resolve_codegen_block_id(block, codegen)
+    unknown = _unknown_positions()
     loops = codegen.active_device_loops.get(block)
     info = loops[-1].block_id_to_info.get(block) if loops else None
     size = codegen.device_function.resolved_block_size(block)
     if info is None or not isinstance(size, int):
         return unknown
     starts_at_zero = info.begin_expr is None and info.begin_var_name is None
-    begin = (0, 0) if starts_at_zero else None if info.begin_expr is None else _of_expression(info.begin_expr)
+    begin = (0, 0) if starts_at_zero else None if info.begin_expr is None else _of_expression(info.begin_expr, codegen)
     if begin is None:
         return unknown
     last = info.grid_end_expr if info.grid_end_expr is not None else info.end_expr
-    end = None if last is None else _of_expression(last)
-    return begin[0], min(most, end[1] + size) if end is not None else most
+    end = None if last is None else _of_expression(last, codegen)
+    return begin[0], min(unknown[1], end[1] + size) if end is not None else unknown[1]
+
+
+def _unknown_positions() -> Bounds:
+    most = _limits(CompileEnvironment.current().index_dtype)[1] - _SLACK
+    return -most, most
 
 
 def _of_iota(node: torch.fx.Node, codegen: Any) -> Bounds | None:
@@ -224,7 +283,7 @@ def _negated(operand: Bounds) -> Bounds:
 
 def _shifted(function: Callable[[int, int], int]) -> Callable[[Bounds, Bounds], Bounds | None]:
     def rule(left: Bounds, count: Bounds) -> Bounds | None:
-        is_plain = 0 <= count[0] and count[1] < 64
+        is_plain = count[0] >= 0 and count[1] < 64
         # A negative number shifted to the left is open in C++, whatever becomes of it.
         if not is_plain or (function is operator.lshift and left[0] < 0):
             return None

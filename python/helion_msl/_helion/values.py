@@ -80,15 +80,14 @@ def cast(value: Value, dtype: torch.dtype) -> Value:
 
 
 def constant(number: float | bool, dtype: torch.dtype) -> Value:
-    """A literal of `dtype`."""
+    """A literal of `dtype`. An integer that it does not hold wraps around, as in PyTorch: -3 becomes 253 in uint8."""
     if dtype == torch.bool:
         number = bool(number)
     elif dtype.is_floating_point:
         number = float(number)
-    elif not isinstance(number, bool):
-        number = int(number)
     else:
-        number = int(number)
+        limits = torch.iinfo(dtype)
+        number = (int(number) - limits.min) % (1 << limits.bits) + limits.min
     return Value(literal_text(number), dtype, number)
 
 

@@ -1,8 +1,8 @@
 """Arithmetic of integers that wraps around, as PyTorch's does.
 
-MSL leaves open what a signed integer beyond its range becomes, as C++ does. Unsigned ones wrap around by definition, and
-converting one to the signed type of its size keeps the bits: signed data is computed in the unsigned type, and narrow
-types in `int`, which holds what they compute, before they are cut off.
+MSL leaves open what a signed integer beyond its range becomes, as C++ does. Unsigned ones wrap around by definition,
+and converting one to the signed type of its size keeps the bits: signed data is computed in the unsigned type, and
+narrow types in `int`, which holds what they compute, before they are cut off.
 """
 
 from __future__ import annotations
@@ -67,6 +67,9 @@ def left_shift(operand: Value, count: Value, *, stays_in_range: bool = False) ->
     """
     dtype = operand.dtype
     count = shift_count(count)
+    if operand.literal is not None:
+        # On its own it would be an `int`, whatever the count's type is.
+        operand = Value(f"{metal_type(dtype)}({operand})", dtype)
     if dtype not in UNSIGNED or (stays_in_range and dtype not in NARROW_INTEGERS):
         text = f"{operand} << {count}"
         return f"{metal_type(dtype)}({text})" if dtype in NARROW_INTEGERS else text
