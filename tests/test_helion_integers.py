@@ -503,6 +503,7 @@ def test_unsigned_types(dtype: torch.dtype) -> None:
 
 @pytest.mark.skipif(DEVICE != "cpu", reason="the GPU's compiler has no sanitizers")
 @pytest.mark.skipif(IS_TRAPPING, reason="this is the run that is meant")
+@pytest.mark.slow
 def test_no_kernel_leaves_the_range_of_a_signed_type(tmp_path: Path) -> None:
     toolchain = _toolchain.find_toolchain()
     compiler, linker = (" ".join(f"'{word}'" for word in words) for words in (toolchain.clang, toolchain.linker))
