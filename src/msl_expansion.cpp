@@ -122,6 +122,8 @@ class CallExpander {
     }
     if (name == no_token || name == part.begin || number_types().contains(tokens_.text(name))) throw NotExpanded();
     parameter.type = {part.begin, name};
+    // Such a reference may be to a copy of the argument, in another type.
+    if (parameter.is_reference && mentions(tokens_, parameter.type, "const")) throw NotExpanded();
     parameter.name = tokens_.text(name);
     return parameter;
   }

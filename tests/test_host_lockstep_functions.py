@@ -152,6 +152,8 @@ def test_a_function_without_a_result_and_one_that_returns_a_struct() -> None:
         ("float f(threadgroup float *p, float x) { p += 1; return simd_sum(x) + *p; }", "total = f(scratch, total);"),
         ("float f(threadgroup float *p, float x) { return simd_sum(x) + *p; }", "total = f(scratch + 1, total);"),
         ("float f(float x, float y = 1) { return simd_sum(x) + y; }", "total = f(total);"),
+        # A reference that may be to a number of another type than the argument's.
+        ("float f(thread const float &x) { return simd_sum(x / 2); }", "int whole = total; total = f(whole);"),
         # Calls itself, in the end through another.
         ("float g(float x); float f(float x) { return simd_sum(x) + g(x); } float g(float x) { return f(x); }",
          "total = g(total);"),
@@ -159,6 +161,13 @@ def test_a_function_without_a_result_and_one_that_returns_a_struct() -> None:
 )  # fmt: skip
 def test_what_is_not_understood_gets_stacks(functions: str, body: str) -> None:
     assert not is_lockstep(kernel(functions, body))
+
+
+def test_a_constant_reference_refers_to_the_argument_in_its_own_type() -> None:
+    function = "float f(thread const float &x) { return simd_max(x / 2); }"
+    x, out = torch.ones(64), torch.empty(64)
+    _C.launch(kernel(function, "int whole = total; total = f(whole);"), [x, out, 33], (1,), (1,))
+    assert out[:33].tolist() == [16.5] * 33
 
 
 def test_a_kernel_without_a_loop_over_elements_is_compiled_the_quicker_way() -> None:
