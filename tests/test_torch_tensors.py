@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.torch_version import TorchVersion
 
 import helion_msl
 from helion_msl import _C
@@ -86,7 +87,9 @@ def test_wrapped_tensors_are_refused_as_the_exchange_table_refuses_them(wrap, ca
         assert not _C._read_tensor(torch.ones(2).as_strided((1,), (1,)))["is_read_only"]
 
     wrap(see)
-    assert capfd.readouterr().err == ""
+    # torch 2.10 logs what its C functions catch, 2.13 does not.
+    if TorchVersion(torch.__version__) >= (2, 13):
+        assert capfd.readouterr().err == ""
 
 
 def run_program(text):
