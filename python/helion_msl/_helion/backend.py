@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -158,13 +159,18 @@ class HelionMslBackend(MetalBackend):
     # ---- reductions -----------------------------------------------------------------------------------------------
 
     def create_reduction_strategy(self, fn: DeviceFunction, block_id: int, reduction_loop: int | None) -> TileStrategy:
+        if block_id not in threads.whole_dimensions():
+            return threads.DimensionOfTile(fn, block_id)
         if works_together(fn):
             # No thread has an element of its own along a whole dimension.
             return PersistentReductionStrategy(fn, block_id)
         return super().create_reduction_strategy(fn, block_id, reduction_loop)
 
+    def _reserved_reduction_threads(self, config: Config) -> int:
+        return math.prod(threads.reduction_threads(block_id, config) for block_id in threads.whole_dimensions())
+
     def _reject_extra_reduction_dimension(self) -> None:
-        if not works_together(DeviceFunction.current()):
+        if len(threads.whole_dimensions()) > 1 and not works_together(DeviceFunction.current()):
             super()._reject_extra_reduction_dimension()
 
     def reduction_expr(

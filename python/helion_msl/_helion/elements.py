@@ -17,7 +17,7 @@ from helion._compiler.reduction_strategy import ReductionStrategy
 
 from helion_msl._helion import slices
 from helion_msl._helion.memory import ThreadgroupMemory
-from helion_msl._helion.threads import largest_divisor
+from helion_msl._helion.threads import DimensionOfTile, largest_divisor
 from helion_msl._helion.tiles import MetalTileStrategy
 
 if TYPE_CHECKING:
@@ -280,7 +280,7 @@ def _dimensions(fn: DeviceFunction) -> list[tuple[int, int, str, str]]:
                 if extent is None:
                     raise exc.BackendUnsupported("metal", "a tile of run-time size in a kernel of this kind")
                 found.append((block, extent, strategy.index_var(block), strategy.offset_var(block)))
-        elif isinstance(strategy, ReductionStrategy):
+        elif isinstance(strategy, ReductionStrategy) and not isinstance(strategy, DimensionOfTile):
             block = strategy.block_index
             size = CompileEnvironment.current().block_sizes[block].numel
             if getattr(size, "free_symbols", None):

@@ -19,6 +19,7 @@ from helion._compiler.metal import mpp_graph_transform
 from helion.language import atomic_ops, matmul_ops, reduce_ops, scan_ops, view_ops
 
 from helion_msl._helion.markers import MATMUL_MARKER as MARKER
+from helion_msl._helion.threads import whole_dimensions
 from helion_msl._helion.values import HALF_TYPES, Value, cast, metal_type
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ def has_matmul(graphs: Iterable[GraphInfo]) -> bool:
 def needs_threadgroup(graphs: Iterable[GraphInfo]) -> bool:
     """Whether a kernel does what a thread that has elements of its own cannot do."""
     graphs = list(graphs)
-    whole = [info.numel for info in CompileEnvironment.current().block_sizes if info.reduction]
+    blocks = CompileEnvironment.current().block_sizes
+    whole = [blocks[block_id].numel for block_id in whole_dimensions()]
     # Dimensions whose size only the call decides are reduced in loops of their own.
     if has_matmul(graphs) or (len(whole) > 1 and not any(getattr(size, "free_symbols", None) for size in whole)):
         return True

@@ -17,6 +17,7 @@ from helion.language import _decorators, matmul_ops
 from helion.language._gelu_tanh_approx import _gelu_erf, _gelu_tanh_approx
 from helion.language._tracing_ops import _mask_to
 from helion.language.memory_ops import load, store
+from helion.language.tile_ops import tile_index
 
 from helion_msl._helion import matmul
 from helion_msl._helion.expressions import tile_masks
@@ -37,9 +38,18 @@ def _helions_own(operation: Any) -> Any:
     return dict.__getitem__(operation._codegen, "metal")
 
 
-for _operation in (load, store):
-    # Helion's pointer arithmetic and masks; `tidy` turns its text into subscripts.
-    _decorators.codegen(_operation, _NAME)(_helions_own(_operation))
+# Helion's pointer arithmetic and masks; `tidy` turns its text into subscripts.
+_decorators.codegen(store, _NAME)(_helions_own(store))
+
+
+@_decorators.codegen(load, _NAME)
+def _(state: CodegenState) -> object:
+    """An element of a tensor, or of ``tile.index`` where that gets further dimensions: ``tile.index[:, None]``."""
+    source = state.fx_node.args[0] if state.fx_node is not None else None
+    if isinstance(source, torch.fx.Node) and source.target is tile_index:
+        # The thread's own position, whatever its dimensions are.
+        return state.ast_arg(0)
+    return _helions_own(load)(state)
 
 
 @_decorators.codegen(_mask_to, _NAME)

@@ -20,7 +20,9 @@ from helion._compiler.compile_environment import CompileEnvironment
 from helion._compiler.device_ir import ForLoopGraphInfo, ReductionLoopGraphInfo
 from helion._compiler.host_function import HostFunction
 from helion._compiler.inductor_lowering import ReductionLowering
+from helion._compiler.reduction_strategy import PersistentReductionStrategy
 from helion.language import _tracing_ops
+from torch._inductor.runtime.runtime_utils import next_power_of_2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,6 +172,32 @@ def _fit(path: list[_Block], reduction_threads: int) -> None:
             )
         widest = max(candidates, key=lambda block: block.threads)
         widest.threads = largest_divisor(widest.size, widest.threads - 1)
+
+
+def whole_dimensions() -> list[int]:
+    """The block ids of the dimensions of tensors that a kernel takes whole.
+
+    Without those in name only: what ``tile.index[:, None]`` makes has the elements of the tile.
+    """
+    blocks = CompileEnvironment.current().block_sizes
+    tiles = {info.symbol() for info in blocks if not info.reduction}
+    return [info.block_id for info in blocks if info.reduction and info.symbol() not in tiles]
+
+
+class DimensionOfTile(PersistentReductionStrategy):
+    """A dimension whose elements have the threads of a tile, so that it takes none itself."""
+
+    def __init__(self, fn: DeviceFunction, block_id: int) -> None:
+        super().__init__(fn, block_id)
+        self._thread_count = 0
+
+
+def reduction_threads(block_id: int, config: Config) -> int:
+    """How many threads a reduction over a whole dimension takes."""
+    env = CompileEnvironment.current()
+    chunk = env.config_spec.reduction_loops.config_get(config.reduction_loops, block_id, None)
+    elements = env.block_sizes[block_id].size_hint() if chunk is None else chunk
+    return next_power_of_2(max(1, min(int(elements), MAX_THREADS_PER_THREADGROUP)))
 
 
 def largest_divisor(size: int, limit: int) -> int:

@@ -97,7 +97,7 @@ class ValueRanges:
     def _exact(self, node: torch.fx.Node, codegen: Any) -> Bounds | None:
         """The bounds of what an operation yields without a limit; None where they are not known."""
         packet = _packet(node)
-        if packet in _VIEWS or packet in _CONVERSIONS:
+        if packet in _VIEWS or packet in _CONVERSIONS or (packet is memory_ops.load and _is_position(node.args[0])):
             return self._bounds(node.args[0], codegen)
         rule = _RULES.get(packet)
         operands = [self._bounds(argument, codegen) for argument in node.args]
@@ -168,6 +168,11 @@ _CONTROL_FLOW: dict[Any, Callable[..., tuple[list[tuple[int, Any]], Any]]] = {
 
 def _packet(node: torch.fx.Node) -> Any:
     return getattr(node.target, "overloadpacket", node.target)
+
+
+def _is_position(value: Any) -> bool:
+    """Whether it is a ``tile.index``, of which Helion "loads" where it gets further dimensions."""
+    return isinstance(value, torch.fx.Node) and value.target is tile_ops.tile_index
 
 
 def _is_integer(dtype: torch.dtype) -> bool:
