@@ -356,6 +356,23 @@ def test_reductions(name: str, dtype: torch.dtype) -> None:
     assert torch.equal(kernel(x.to(DEVICE), out).cpu(), expected)
 
 
+@metal(8, 8, 16)
+def products(x: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    for rows, columns in hl.tile(out.size()):
+        total = hl.zeros([rows, columns], dtype=torch.int64)
+        for inner in hl.tile(x.size(1)):
+            total += (x[rows, inner][:, :, None] * y[inner, columns][None, :, :]).sum(1)
+        out[rows, columns] = total
+    return out
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int32, torch.int64])
+def test_matrix_products_as_sums(dtype: torch.dtype) -> None:
+    x, y = values_of(dtype, 3, 20 * 30).reshape(20, 30), values_of(dtype, 4, 30 * 13).reshape(30, 13)
+    expected = (x[:, :, None] * y[None, :, :]).sum(1)
+    assert torch.equal(products(x.to(DEVICE), y.to(DEVICE), torch.empty_like(expected, device=DEVICE)).cpu(), expected)
+
+
 def test_a_sum_over_a_whole_threadgroup() -> None:
     x = values_of(torch.int64, 6, 2048)
     assert torch.equal(one_sum(x.to(DEVICE), torch.empty(1, dtype=torch.int64, device=DEVICE)).cpu(), x.sum(0)[None])

@@ -186,8 +186,8 @@ def _operand_type(left: torch.dtype, right: torch.dtype) -> torch.dtype:
     for dtype in (left, right):
         if dtype not in (*HALF_TYPES, torch.float32):
             metal_type(dtype)
-            raise exc.BackendUnsupported(
-                "metal",
-                f"a matrix product of {dtype}: Metal multiplies float16, bfloat16 and float32; convert the tiles",
-            )
+            reason = f"a matrix product of {dtype}: Metal multiplies float16, bfloat16 and float32; convert the tiles"
+            if not dtype.is_floating_point:
+                reason += ", or stay exact with (x[:, :, None].to(torch.int32) * y[None, :, :]).sum(1)"
+            raise exc.BackendUnsupported("metal", reason)
     return left if left == right else torch.float32
