@@ -2,7 +2,12 @@
 
 #include <sys/mman.h>
 #include <unistd.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#endif
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
@@ -41,9 +46,12 @@ std::size_t colour(std::size_t index) {
 // Linux 6.13 marks guard pages inside a mapping; before that, and elsewhere, each one splits the mapping in two, of
 // which a process may have 65530 (vm.max_map_count). Without a guard page an overflow is not caught, but the kernel's
 // frame has been checked against the stack size when it was compiled.
+#if defined(__linux__)
+constexpr int madv_guard_install = 102;  // include/uapi/asm-generic/mman-common.h
+#endif
+
 bool install_guard(std::byte *page) {
 #if defined(__linux__)
-  constexpr int madv_guard_install = 102;  // include/uapi/asm-generic/mman-common.h
   static std::atomic<bool> marks_supported{true};
   if (marks_supported.load(std::memory_order_relaxed)) {
     if (madvise(page, page_size(), madv_guard_install) == 0) return true;
@@ -55,37 +63,39 @@ bool install_guard(std::byte *page) {
   return mprotect(page, page_size(), PROT_NONE) == 0;
 }
 
-// A mapping at a multiple of its size: what is left of one twice as large.
-void *map_aligned_block() {
-  int flags = MAP_PRIVATE | MAP_ANONYMOUS;
-#if defined(MAP_NORESERVE)
-  flags |= MAP_NORESERVE;
-#endif
-  void *address = mmap(nullptr, 2 * block_size, PROT_READ | PROT_WRITE, flags, -1, 0);
-  if (address == MAP_FAILED) return MAP_FAILED;
-  auto *const begin = static_cast<std::byte *>(address);
-  const std::size_t before = (block_size - reinterpret_cast<std::uintptr_t>(address) % block_size) % block_size;
-  if (before != 0) munmap(begin, before);
-  munmap(begin + before + block_size, block_size - before);
-  return begin + before;
-}
-
-std::byte *map_block() {
-  void *address = map_aligned_block();
-  if (address == MAP_FAILED) {
-    throw LaunchError("out of address space for the stacks of a threadgroup (" + std::to_string(block_size >> 20) +
-                      " MiB for 32 threads): " + std::generic_category().message(errno) +
-                      "; use smaller threadgroups or raise the limit (ulimit -v)");
+// The guard pages of a whole block, by one call where the system has it.
+void install_guards(std::byte *block) {
+#if defined(__linux__) && defined(SYS_process_madvise)
+  constexpr int this_process = -10000;  // PIDFD_SELF of include/uapi/linux/pidfd.h, from Linux 6.14 on
+  std::array<iovec, FiberStacks::stacks_per_block> pages;
+  for (std::size_t index = 0; index < pages.size(); ++index) {
+    pages[index] = {block + index * FiberStacks::stack_size, page_size()};
   }
-  auto *block = static_cast<std::byte *>(address);
-#if defined(MADV_NOHUGEPAGE)
-  // A huge page would make 2 MiB of memory out of the few hundred bytes that a thread uses.
-  madvise(block, block_size, MADV_NOHUGEPAGE);
+  const long marked = syscall(SYS_process_madvise, this_process, pages.data(), pages.size(), madv_guard_install, 0u);
+  if (marked == static_cast<long>(pages.size() * page_size())) return;
 #endif
   for (std::size_t index = 0; index < FiberStacks::stacks_per_block; ++index) {
     install_guard(block + index * FiberStacks::stack_size);
   }
-  return block;
+}
+
+// `count` blocks in one mapping, each at a multiple of its size: what is left of a mapping with one more.
+std::byte *map_aligned_blocks(std::size_t count) {
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+#if defined(MAP_NORESERVE)
+  flags |= MAP_NORESERVE;
+#endif
+  void *address = mmap(nullptr, (count + 1) * block_size, PROT_READ | PROT_WRITE, flags, -1, 0);
+  if (address == MAP_FAILED) return nullptr;
+  auto *const begin = static_cast<std::byte *>(address);
+  const std::size_t before = (block_size - reinterpret_cast<std::uintptr_t>(address) % block_size) % block_size;
+  if (before != 0) munmap(begin, before);
+  munmap(begin + before + count * block_size, block_size - before);
+#if defined(MADV_NOHUGEPAGE)
+  // A huge page would make 2 MiB of memory out of the few hundred bytes that a thread uses.
+  madvise(begin + before, count * block_size, MADV_NOHUGEPAGE);
+#endif
+  return begin + before;
 }
 
 std::size_t resident_bytes(std::byte *address, std::size_t size) {
@@ -107,8 +117,19 @@ FiberStacks::~FiberStacks() {
 }
 
 void FiberStacks::reserve(std::size_t wanted) {
-  blocks_.reserve((wanted + stacks_per_block - 1) / stacks_per_block);
-  while (count() < wanted) blocks_.push_back(map_block());
+  if (count() >= wanted) return;
+  const std::size_t known = blocks_.size(), needed = (wanted + stacks_per_block - 1) / stacks_per_block;
+  blocks_.reserve(needed);
+  std::byte *const begin = map_aligned_blocks(needed - known);
+  if (begin == nullptr) {
+    throw LaunchError("out of address space for the stacks of a threadgroup (" + std::to_string(block_size >> 20) +
+                      " MiB for 32 threads): " + std::generic_category().message(errno) +
+                      "; use smaller threadgroups or raise the limit (ulimit -v)");
+  }
+  for (std::size_t index = 0; index < needed - known; ++index) {
+    blocks_.push_back(begin + index * block_size);
+    install_guards(blocks_.back());
+  }
 }
 
 std::byte *FiberStacks::top(std::size_t index) const {

@@ -146,11 +146,12 @@ std::string HostCache::surroundings(const Toolchain &toolchain) {
   key.add("largest frame", std::to_string(FiberStacks::max_frame_size));
   key.add("processor", processor_fingerprint());
   key.add("compiler says", toolchain.version);
-  for (const auto *command : {&toolchain.clang, &toolchain.linker}) {
-    const std::string program = program_fingerprint(command->front());
-    if (program.empty()) return {};
-    key.add("command", *command).add("program", program);
-  }
+  const std::string compiler = program_fingerprint(toolchain.clang.front());
+  const bool is_one_program = toolchain.linker.front() == toolchain.clang.front();
+  const std::string linker = is_one_program ? compiler : program_fingerprint(toolchain.linker.front());
+  if (compiler.empty() || linker.empty()) return {};
+  key.add("command", toolchain.clang).add("program", compiler);
+  key.add("command", toolchain.linker).add("program", linker);
   // The first directory holds this package's headers. What comes from the others is in the text of the source by the
   // time that it is compiled.
   if (toolchain.include_directories.empty()) return {};

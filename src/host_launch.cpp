@@ -29,6 +29,9 @@ double nanoseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::nano>(Clock::now() - start).count();
 }
 
+// What it takes to make the stack of one thread and to touch it for the first time.
+constexpr double stack_nanoseconds = 2500;
+
 // Runners with their stacks that are not in use. Slots instead of a lock: a lock could be held when a process forks.
 std::array<std::atomic<HostThreadgroup *>, 256> idle_runners{};
 
@@ -62,12 +65,32 @@ class RunnerLease {
   std::unique_ptr<HostThreadgroup> runner_;
 };
 
+// Whether a worker would find a runner beside the one that the caller takes.
+bool has_spare_runner() {
+  int idle = 0;
+  for (const auto &slot : idle_runners) idle += slot.load(std::memory_order_relaxed) != nullptr ? 1 : 0;
+  return idle > 1;
+}
+
+// What launches have lost by not sharing their work with a worker that had no stacks yet.
+std::atomic<std::uint64_t> unshared_nanoseconds{0};
+
+// Whether it is time to make stacks for a worker, which takes longer than many a launch: once launches have lost as
+// much without it. So a process that launches once does not pay for them.
+bool stacks_pay(std::uint64_t threads, double nanoseconds) {
+  if (has_spare_runner()) return true;
+  const std::uint64_t lost =
+      unshared_nanoseconds.fetch_add(static_cast<std::uint64_t>(nanoseconds / 2), std::memory_order_relaxed);
+  return static_cast<double>(lost) + nanoseconds / 2 >= static_cast<double>(threads) * stack_nanoseconds;
+}
+
 // The threadgroups of one launch, run by any number of threads.
 class Launch final : public ParallelWork {
  public:
   Launch(const helion_host_kernel &kernel, const helion_host_launch &launch) : kernel_(kernel), launch_(launch) {}
 
   bool is_plain() const { return kernel_.run_threadgroups != nullptr; }
+  const helion_host_launch &dimensions() const { return launch_; }
   // Makes what the first launch of a process has to make, so that the clock need not tell how long that takes.
   void prepare() {
     if (is_plain()) return;
@@ -138,7 +161,9 @@ std::uint64_t product(const helion_host_u32 (&dimensions)[3]) {
 void run_rest(Launch &launch, std::uint64_t begin, std::uint64_t end, double nanoseconds) {
   const std::uint64_t rest = end - begin;
   const std::uint64_t cores = ThreadPool::concurrency();
-  if (cores == 1 || rest == 1 || nanoseconds * static_cast<double>(rest) < worth_sharing_nanoseconds) {
+  const double total = nanoseconds * static_cast<double>(rest);
+  if (cores == 1 || rest == 1 || total < worth_sharing_nanoseconds ||
+      (!launch.is_plain() && !stacks_pay(product(launch.dimensions().threads_per_threadgroup), total))) {
     return launch.run(begin, end);
   }
   const double by_time = piece_nanoseconds / std::max(nanoseconds, 1e-3);

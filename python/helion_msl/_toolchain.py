@@ -1,5 +1,8 @@
 """Finds the compiler of the host engine. Asked by the native module at the first compile, never at import."""
 
+# The first launch of every process waits for this, and pathlib takes twice the time.
+# ruff: noqa: PTH100, PTH112, PTH113, PTH118, PTH120
+
 from __future__ import annotations
 
 import importlib.util
@@ -8,7 +11,6 @@ import re
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import _C
@@ -112,11 +114,9 @@ def _xcode_clang() -> tuple[list[str], list[str]]:
 
 def _zig_clang() -> tuple[list[str], list[str]]:
     # zig's own compile commands build a C++ library first, which takes a minute; the clang and the lld inside don't.
-    spec = importlib.util.find_spec("ziglang")
-    for directory in (spec.submodule_search_locations or []) if spec is not None else []:
-        zig = Path(directory) / "zig"
-        if zig.is_file():
-            return [str(zig), "clang"], [str(zig), "ld.lld", "-shared"]
+    zig = _file_of_package("ziglang", "zig")
+    if zig is not None:
+        return [zig, "clang"], [zig, "ld.lld", "-shared"]
     msg = f"the host engine needs clang to compile kernels, and there is none: {_REMEDY}"
     raise EngineUnavailableError(msg)
 
@@ -129,12 +129,32 @@ def _link_with(clang: str) -> list[str]:
 
 
 def _include_directories() -> list[str]:
-    directories = [Path(__file__).resolve().parent / "host" / "include"]
+    directories = [os.path.join(os.path.dirname(os.path.realpath(__file__)), "host", "include")]
     # Kernels may include torch's c10/metal headers. The path is enough: importing torch here would take seconds.
-    spec = importlib.util.find_spec("torch")
-    for directory in (spec.submodule_search_locations or []) if spec is not None else []:
-        directories.append(Path(directory) / "include")
-    return [str(directory) for directory in directories if directory.is_dir()]
+    directories += (os.path.join(directory, "include") for directory in _directories_of_package("torch"))
+    return [directory for directory in directories if os.path.isdir(directory)]
+
+
+def _file_of_package(package: str, name: str) -> str | None:
+    """Return the path of a file of a package that is not imported.
+
+    Every first launch of a process asks for this one, and what importlib does beyond looking takes as long as all other
+    searching for a compiler: it is asked where there is nothing on the path.
+    """
+    for entry in sys.path if package not in sys.modules else ():
+        path = os.path.join(os.path.abspath(entry), package, name)
+        if os.path.isfile(path):
+            return path
+    found = (os.path.join(directory, name) for directory in _directories_of_package(package))
+    return next(filter(os.path.isfile, found), None)
+
+
+def _directories_of_package(package: str) -> list[str]:
+    imported = getattr(sys.modules.get(package), "__path__", None)
+    if imported is not None:
+        return list(imported)
+    spec = importlib.util.find_spec(package)
+    return list(spec.submodule_search_locations or []) if spec is not None else []
 
 
 def _version(clang: list[str]) -> str:
@@ -153,17 +173,18 @@ def _version(clang: list[str]) -> str:
 
 def _identity(clang: list[str]) -> bytes | None:
     """Return what a program's answer is kept under, or None for a script, which may run another one each time."""
-    path = Path(shutil.which(clang[0]) or clang[0])
     try:
-        path = path.resolve(strict=True)
-        with path.open("rb") as program:
-            magic = program.read(4)
-        status = path.stat()
+        path = os.path.realpath(shutil.which(clang[0]) or clang[0], strict=True)
+        program = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            magic, status = os.read(program, 4), os.fstat(program)
+        finally:
+            os.close(program)
     except OSError:
         return None
     if magic not in _PROGRAM_MAGIC:
         return None
-    return "\n".join([str(path), str(status.st_size), str(status.st_mtime_ns), *clang]).encode()
+    return "\n".join([path, str(status.st_size), str(status.st_mtime_ns), *clang]).encode()
 
 
 def _ask_version(clang: list[str]) -> str:
