@@ -44,9 +44,23 @@ bool is_changed(const Tokens &tokens, TokenRange range, std::string_view name) {
   return false;
 }
 
+namespace {
+
+// Whether the condition before the `?` at `question` is a vote, in which all lanes of a simdgroup get the same answer.
+bool is_vote(const Tokens &tokens, std::size_t begin, std::size_t question) {
+  if (question < begin + 2 || !tokens.is(question - 1, ")")) return false;
+  std::size_t name = tokens.partner(question - 1) - 1;
+  if (!tokens.is(name, "simd_any") && !tokens.is(name, "simd_all")) return false;
+  while (name > begin && tokens.is(name - 1, "::") && tokens.is(name - 2, "metal")) name -= 2;
+  return name == begin || tokens.is(name - 1, "=") || tokens.is(name - 1, "(") || tokens.is(name - 1, "return");
+}
+
+}  // namespace
+
 bool is_always_reached(const Tokens &tokens, std::size_t begin, std::size_t operation) {
   for (std::size_t at = begin; at < operation;) {
-    if (tokens.is(at, "?") || tokens.is(at, "&&") || tokens.is(at, "||")) return false;
+    if (tokens.is(at, "?") && !is_vote(tokens, begin, at)) return false;
+    if (tokens.is(at, "&&") || tokens.is(at, "||")) return false;
     const bool is_around = tokens.partner(at) > operation;
     at = is_around ? at + 1 : tokens.after_group(at);
   }

@@ -32,7 +32,7 @@ bool is_indexed_at_run_time(const Tokens &tokens, std::size_t at);
 bool is_changed(const Tokens &tokens, TokenRange range, std::string_view name);
 
 // Whether what stands at `operation` runs whenever its statement, which begins at `begin`, does: nothing before it in
-// its brackets decides that.
+// its brackets decides that, or only a vote of its simdgroup does, which all lanes follow.
 bool is_always_reached(const Tokens &tokens, std::size_t begin, std::size_t operation);
 
 // Whether a loop stands in `range` that advances by more than one: `for (uint i = thread; i < count; i += threads)`.

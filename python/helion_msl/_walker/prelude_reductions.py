@@ -87,26 +87,22 @@ inline T value_of_lane(T x, uint lane) {
 _IDENTITIES = {"lowest": _limit("lowest", "lowest", "-INFINITY"), "highest": _limit("highest", "max", "INFINITY")}
 
 
-def _where_nan_wins(operation: str, any_of: str, kind: str) -> str:
-    """Return the statements of an extremum of floats: both operations by themselves, as all lanes come by either."""
-    nan = "NAN" if kind == "float" else f"{kind}(NAN)"
-    return f"{kind} extremum = metal::{operation}(value);\n  return metal::{any_of}(value != value) ? {nan} : extremum;"
-
-
 def _native(name: str) -> dict[str, str]:
     """Return the overloads that Metal has an instruction for; its maximum and minimum of floats ignore NaN."""
-    of_numbers = f"return metal::simd_{name}(value);"
-    of_floats = _where_nan_wins(f"simd_{name}", "simd_any", "float") if name in ("max", "min") else of_numbers
-    bodies = {"float": of_floats, "int": of_numbers, "uint": of_numbers}
-    return {kind: f"inline {kind} simd_{name}({kind} value) {{\n  {body}\n}}" for kind, body in bodies.items()}
+    result = f"metal::simd_{name}(value)"
+    nan_wins = f"metal::simd_any(value != value) ? NAN : {result}" if name in ("max", "min") else result
+    bodies = {"float": nan_wins, "int": result, "uint": result}
+    return {kind: f"inline {kind} simd_{name}({kind} value) {{\n  return {body};\n}}" for kind, body in bodies.items()}
 
 
 def _of_quadgroup(name: str) -> Overloads:
     """Return the maximum or minimum of a quadgroup; Metal's of floats ignores NaN."""
-    of_numbers = f"return metal::quad_{name}(value);"
-    bodies = {kind: _where_nan_wins(f"quad_{name}", "quad_any", kind) for kind in ("float", "half")}
-    bodies |= {"int": of_numbers, "uint": of_numbers}
-    return Overloads("", "", {k: f"inline {k} quad_{name}({k} value) {{\n  {body}\n}}" for k, body in bodies.items()})
+    result = f"metal::quad_{name}(value)"
+    nan_wins = f"metal::quad_any(value != value) ? NAN : {result}"
+    bodies = {"float": nan_wins, "half": nan_wins.replace("NAN", "half(NAN)"), "int": result, "uint": result}
+    return Overloads(
+        "", "", {k: f"inline {k} quad_{name}({k} value) {{\n  return {body};\n}}" for k, body in bodies.items()}
+    )
 
 
 def _reductions() -> dict[str, str | Overloads]:
