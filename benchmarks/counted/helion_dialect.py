@@ -88,8 +88,8 @@ def layer_norm_kernel(x, weight, bias, out, epsilon):
 def _is_better(value: str, place: str, other: str, other_place: str) -> str:
     """``is_better`` of the example, as one expression."""
     return (
-        f"metal.isnan({value}) if metal.isnan({value}) != metal.isnan({other}) else "
-        f"({place} < {other_place} if {value} == {other} or metal.isnan({value}) else {value} > {other})"
+        f"{value} > {other} or (metal.isnan({value}) and not metal.isnan({other})) or "
+        f"(({value} == {other} or metal.isnan({value})) and {place} < {other_place})"
     )
 
 

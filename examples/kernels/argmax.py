@@ -19,11 +19,11 @@ NOWHERE = 2**31 - 1
 
 def is_better(value, place, other, other_place):
     """Returns whether `value` at `place` comes before `other` at `other_place`."""
-    if ml.isnan(value) != ml.isnan(other):
-        return ml.isnan(value)
-    if value == other or ml.isnan(value):
-        return place < other_place
-    return value > other
+    return (
+        value > other
+        or (ml.isnan(value) and not ml.isnan(other))
+        or ((value == other or ml.isnan(value)) and place < other_place)
+    )
 
 
 def simdgroup_best(value, place):
