@@ -6,10 +6,11 @@
 #include <cstdint>
 
 #include "helion_host/abi.h"
+#include "simdgroup_reductions.h"
 
 namespace {
 
-constexpr std::uint32_t width = HELION_HOST_SIMD_WIDTH;
+constexpr std::uint32_t width = helion_msl::simdgroup_width;
 
 template <class Visit>
 [[gnu::always_inline]] inline void for_each_lane(std::uint32_t active, Visit visit) {
@@ -19,16 +20,6 @@ template <class Visit>
 }
 
 // ---- Reductions -----------------------------------------------------------------------------------------------------
-
-// Neighbours first, as the hardware does: the error of a float sum grows with the depth of the tree.
-template <class T, class Operation>
-[[gnu::always_inline]] inline T reduce_some(std::array<T, width> &values, std::uint32_t count, Operation operation) {
-  for (; count > 1; count = (count + 1) / 2) {
-    for (std::uint32_t i = 0; i + 1 < count; i += 2) values[i / 2] = operation(values[i], values[i + 1]);
-    if (count % 2 != 0) values[count / 2] = values[count - 1];
-  }
-  return values[0];
-}
 
 // As a tree of scalars: gathered into an array, the values would be written as scalars and read as vectors at once,
 // which processors cannot forward.
@@ -52,18 +43,8 @@ template <class T, class Operation>
   std::array<T, width> values;
   std::uint32_t count = 0;
   for_each_lane(active, [&](std::uint32_t lane) { values[count++] = *static_cast<const T *>(operands[lane]); });
-  const T result = reduce_some(values, count, operation);
+  const T result = helion_msl::reduce_neighbours(values, count, operation);
   for_each_lane(active, [&](std::uint32_t lane) { *static_cast<T *>(operands[lane]) = result; });
-}
-
-// The argument that is no NaN, where one is. In two steps, neither of which needs a branch.
-[[gnu::always_inline]] inline float maximum(float a, float b) {
-  const float greater = a < b ? b : a;
-  return a != a ? b : greater;
-}
-[[gnu::always_inline]] inline float minimum(float a, float b) {
-  const float smaller = b < a ? b : a;
-  return a != a ? b : smaller;
 }
 
 // ---- Shuffles -------------------------------------------------------------------------------------------------------
@@ -85,20 +66,7 @@ template <class Source>
   void helion_host_##name(void *const *operands, helion_host_u32 active, helion_host_u32) { \
     reduce<type>(operands, active, [](type a, type b) { return operation; });               \
   }
-HELION_MSL_REDUCTION(sum_float32, float, a + b)
-HELION_MSL_REDUCTION(product_float32, float, a *b)
-HELION_MSL_REDUCTION(maximum_float32, float, maximum(a, b))
-HELION_MSL_REDUCTION(minimum_float32, float, minimum(a, b))
-// Sums and products of signed integers have the same bits; they wrap around.
-HELION_MSL_REDUCTION(sum_uint32, std::uint32_t, a + b)
-HELION_MSL_REDUCTION(product_uint32, std::uint32_t, a *b)
-HELION_MSL_REDUCTION(and_uint32, std::uint32_t, a &b)
-HELION_MSL_REDUCTION(or_uint32, std::uint32_t, a | b)
-HELION_MSL_REDUCTION(xor_uint32, std::uint32_t, a ^ b)
-HELION_MSL_REDUCTION(maximum_uint32, std::uint32_t, std::max(a, b))
-HELION_MSL_REDUCTION(minimum_uint32, std::uint32_t, std::min(a, b))
-HELION_MSL_REDUCTION(maximum_int32, std::int32_t, std::max(a, b))
-HELION_MSL_REDUCTION(minimum_int32, std::int32_t, std::min(a, b))
+HELION_MSL_FOR_EACH_REDUCTION(HELION_MSL_REDUCTION)
 
 // What up and down would fetch from outside of the simdgroup stays what it was.
 #define HELION_MSL_SHUFFLE(name, source)                                                        \

@@ -5,10 +5,11 @@
 #include <cstdint>
 
 #include "helion_host/abi.h"
+#include "simdgroup_reductions.h"
 
 namespace {
 
-constexpr std::uint32_t width = HELION_HOST_SIMD_WIDTH;
+constexpr std::uint32_t width = helion_msl::simdgroup_width;
 constexpr std::uint32_t max_threads = 1024;
 
 // Sums of neighbours, then sums of neighbours among these, and so on: the order in which src/host_collectives.cpp adds
@@ -34,11 +35,7 @@ template <class T, class Operation>
                                                   Operation operation) {
   std::array<T, width> left;
   std::copy_n(values, count, left.begin());
-  for (std::uint32_t size = count; size > 1; size = (size + 1) / 2) {
-    for (std::uint32_t i = 0; i + 1 < size; i += 2) left[i / 2] = operation(left[i], left[i + 1]);
-    if (size % 2 != 0) left[size / 2] = left[size - 1];
-  }
-  std::fill_n(results, count, left[0]);
+  std::fill_n(results, count, helion_msl::reduce_neighbours(left, count, operation));
 }
 
 template <class T, class Operation>
@@ -48,16 +45,6 @@ template <class T, class Operation>
   const auto *const from = static_cast<const T *>(values);
   if (full != 0) reduce_full(to, from, full, operation);
   if (full != count) reduce_partial(to + full, from + full, count - full, operation);
-}
-
-// The argument that is no NaN, where one is. In two steps, neither of which needs a branch.
-[[gnu::always_inline]] inline float maximum(float a, float b) {
-  const float greater = a < b ? b : a;
-  return a != a ? b : greater;
-}
-[[gnu::always_inline]] inline float minimum(float a, float b) {
-  const float smaller = b < a ? b : a;
-  return a != a ? b : smaller;
 }
 
 #if defined(__x86_64__)
@@ -84,19 +71,6 @@ const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
   }
 #endif
 
-HELION_MSL_REDUCTION(sum_float32, float, a + b)
-HELION_MSL_REDUCTION(product_float32, float, a *b)
-HELION_MSL_REDUCTION(maximum_float32, float, maximum(a, b))
-HELION_MSL_REDUCTION(minimum_float32, float, minimum(a, b))
-// Sums and products of signed integers have the same bits; they wrap around.
-HELION_MSL_REDUCTION(sum_uint32, std::uint32_t, a + b)
-HELION_MSL_REDUCTION(product_uint32, std::uint32_t, a *b)
-HELION_MSL_REDUCTION(and_uint32, std::uint32_t, a &b)
-HELION_MSL_REDUCTION(or_uint32, std::uint32_t, a | b)
-HELION_MSL_REDUCTION(xor_uint32, std::uint32_t, a ^ b)
-HELION_MSL_REDUCTION(maximum_uint32, std::uint32_t, std::max(a, b))
-HELION_MSL_REDUCTION(minimum_uint32, std::uint32_t, std::min(a, b))
-HELION_MSL_REDUCTION(maximum_int32, std::int32_t, std::max(a, b))
-HELION_MSL_REDUCTION(minimum_int32, std::int32_t, std::min(a, b))
+HELION_MSL_FOR_EACH_REDUCTION(HELION_MSL_REDUCTION)
 HELION_MSL_REDUCTION(any, unsigned char, a | b)
 HELION_MSL_REDUCTION(all, unsigned char, a &b)
